@@ -1,0 +1,209 @@
+"""The console script `huetune`: commands of the search, and those that installed workloads add."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from search.console import err, explained, out, steps
+from search.errors import RunError, SearchError
+
+app = typer.Typer(
+    name="huetune",
+    help="Searches the hyperparameters of a PyTorch model on a Ray cluster, and turns the best checkpoints into an ensemble.",
+    epilog="The usual way: prepare a dataset, run a search, build the ensemble, write the report, colorize.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run: its folder, or its address in a bucket.")
+]
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    add_help_option=False,
+    options_metavar="[OPTIONS] [OPTIONS OF THE DEFINITION]",
+)
+@explained(SearchError, RunError)
+def run(
+    context: typer.Context,
+    definition: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE", help="A Python file that defines `search`.", show_default=False),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run. [dim]default: a time stamp[/]")] = None,
+    storage: Annotated[
+        str, typer.Option(help="Where runs lie: a folder, or an address such as s3://bucket/runs.")
+    ] = "runs",
+    show_help: Annotated[
+        bool, typer.Option("--help", help="Show this message, with the options that FILE defines.")
+    ] = False,
+) -> None:
+    """Run the search that FILE defines.
+
+    Trials run on the Ray cluster this machine belongs to, else on this machine alone. Everything is
+    recorded while it goes on; Ctrl-C ends the run and loses nothing that was reported.
+    """
+    if show_help or definition is None:
+        out.print(context.get_help(), end="")
+        if definition is None:
+            raise typer.Exit(0 if show_help else 2)
+    from search.definition_file import DefinitionFile
+
+    loaded = DefinitionFile.load(definition)
+    options = _definition_options(loaded.parameters, definition, ["--help"] if show_help else context.args)
+    if show_help:
+        return
+    from search.runner import Interrupted
+    from search.runner import run as run_search
+
+    search = loaded.build(**options)
+    try:
+        results = run_search(search, name=name, storage=storage, console=err)
+    except Interrupted as interruption:
+        err.print(str(interruption), style="yellow")
+        raise typer.Exit(130) from None
+    best = results.best
+    out.print(f"best {search.metric} {best.score:.5g}: trial {best.number} of {results.folder.address}")
+    out.print(f"next: huetune ensemble {results.folder.address}, huetune report {results.folder.address}")
+
+
+@app.command()
+@explained(RunError)
+def results(
+    run: RunArgument,
+    top: Annotated[int, typer.Option(min=1, help="How many trials to show.")] = 10,
+) -> None:
+    """Show the best trials of a run, finished or still going on."""
+    from search.results import Results
+
+    found = Results(run)
+    definition, trials = found.definition, found.table()
+    counts = ", ".join(f"{n} {status}" for status, n in trials["status"].value_counts().items())
+    out.print(
+        f"{definition['name']}: {definition['status']}; {counts or 'no trial yet'} of {definition['trials']}"
+    )
+    varied = [n for n, axis in definition["space"].items() if axis["type"] != "constant"]
+    best = (
+        trials[trials["score"].notna()].sort_values("score", ascending=definition["mode"] == "min").head(top)
+    )
+    table = Table("trial", definition["metric"], "status", "iterations", *varied, box=None)
+    for row in best.to_dict("records"):
+        settings = [row.get(f"config.{n}") for n in varied]
+        shown = [f"{v:.4g}" if isinstance(v, float) else str(v) for v in settings]
+        table.add_row(
+            str(row["number"]), f"{row['score']:.5g}", row["status"], str(row["iterations"]), *shown
+        )
+    out.print(table)
+
+
+@app.command()
+@explained(RunError, SearchError)
+def ensemble(
+    run: RunArgument,
+    top: Annotated[int, typer.Option(min=1, help="How many of the best checkpoints to combine.")] = 8,
+    data: Annotated[
+        Path | None, typer.Option(help="A dataset to use in place of the one the trials were trained on.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the folds and of the intervals.")] = 0,
+) -> None:
+    """Turn the best checkpoints of a run into one better predictor.
+
+    Weights are fitted on the validation split; the test split is read once, for the scores.
+    """
+    from search.combine import combine
+
+    with steps("loading members") as progress:
+        task = progress.task_ids[0]
+        report = combine(
+            run,
+            top=top,
+            data=data,
+            seed=seed,
+            progress=lambda done, total, what: progress.update(
+                task, completed=done, total=total, description=what
+            ),
+        )
+    out.print(report)
+
+
+@app.command()
+@explained(RunError)
+def report(
+    run: RunArgument,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Where to write it. [dim]default: RUN/report.html[/]"),
+    ] = None,
+) -> None:
+    """Write the report of a run: one HTML file that needs no network."""
+    from search.report import write_report
+    from search.results import Results
+
+    out.print(f"report: {write_report(Results(run), output)}")
+
+
+def _definition_options(
+    parameters: list[inspect.Parameter], file: Path, arguments: list[str]
+) -> dict[str, Any]:
+    """The options of a definition, parsed and typed as its function wants them."""
+    taken = sorted({"name", "storage", "help"} & {p.name for p in parameters})
+    if taken:
+        raise SearchError(
+            f"Expected other names for the parameters {taken} of search() in {file}: `huetune run` has options of these names."
+        )
+    given: dict[str, Any] = {}
+
+    def options(**values: Any) -> None:
+        given.update(values)
+
+    signature = [_as_option(parameter) for parameter in parameters]
+    options.__signature__ = inspect.Signature(signature)  # type: ignore[attr-defined]
+    options.__annotations__ = {p.name: p.annotation for p in signature}
+    options.__doc__ = f"Options of {file}."
+    parser = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    parser.command()(options)
+    try:
+        parser(args=arguments, prog_name=f"huetune run {file}", standalone_mode=True)
+    except SystemExit as end:
+        if end.code:
+            raise
+    return given
+
+
+def _as_option(parameter: inspect.Parameter) -> inspect.Parameter:
+    default: Any = ... if parameter.default is parameter.empty else parameter.default
+    kind: Any = parameter.annotation
+    if kind is parameter.empty:
+        kind = str if default in (..., None) else type(default)
+    return parameter.replace(
+        kind=parameter.KEYWORD_ONLY,
+        annotation=kind,
+        default=typer.Option(default, show_default=default is not ...),
+    )
+
+
+def _add_workload_commands() -> None:
+    for entry_point in sorted(metadata.entry_points(group="huetune.commands"), key=lambda entry: entry.name):
+        try:
+            app.command(entry_point.name)(entry_point.load())
+        except Exception as fault:  # a broken plug-in must not take the other commands with it
+            err.print(
+                f"huetune: the command {entry_point.name!r} could not be loaded: {fault}", style="yellow"
+            )
+
+
+def main() -> None:
+    """Run the console script."""
+    _add_workload_commands()
+    app(args=sys.argv[1:])

@@ -1,0 +1,139 @@
+"""The definition of a search: what is tried, how, and until when. A frozen value, checked when it is made."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from ray.tune import Stopper, Trainable
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+
+from search.errors import SearchError
+from search.samplers import Bayesian
+from search.space import Space, as_data
+
+if TYPE_CHECKING:
+    from search.results import Results
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """A search over the hyperparameters of one trainable.
+
+    Attributes:
+        trainable: whatever Ray Tune takes: a class or function trainable, `tune.with_parameters`, `tune.with_resources`.
+        space: Ray Tune domains and constants by name, nested as the trainable wants them.
+        metric: the reported value that decides, under the name the trial reports it by.
+        mode: "max" if more is better, "min" if less is.
+        trials: how many configurations are tried, at least 1.
+        iterations: reports of a full trial; None if the trainable ends by itself.
+        method: a Ray Tune `Searcher`; `Bayesian()` unless told otherwise.
+        scheduler: a Ray Tune scheduler that stops trials early, such as `asha(iterations)`; None trains all in full.
+        stop: a Ray Tune `Stopper` beside `iterations`.
+        resources: what a trial occupies, such as {"cpu": 2, "gpu": 0.5}; None leaves it to the trainable (1 CPU).
+        concurrent: trials under way at once at most; None for as many as the cluster holds.
+        score: whether a trial counts by its "best" or by its "last" report.
+        keep_checkpoints: checkpoints of the run that are kept, the best ones, one a trial.
+        max_failures: how often a trial that crashed is tried again before it counts as failed.
+        seed: of the suggestions and, through `config["seed"]`, of the trials.
+    """
+
+    trainable: Callable[..., Any] | type[Trainable]
+    space: Mapping[str, Any]
+    metric: str
+    mode: Literal["min", "max"]
+    trials: int = 16
+    iterations: int | None = None
+    method: Searcher = field(default_factory=Bayesian)
+    scheduler: TrialScheduler | None = None
+    stop: Stopper | None = None
+    resources: Mapping[str, float] | None = None
+    concurrent: int | None = None
+    score: Literal["best", "last"] = "best"
+    keep_checkpoints: int = 8
+    max_failures: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not callable(self.trainable):
+            raise SearchError(
+                f"Expected a class or function trainable, got {self.trainable!r}."
+                " Give Search(trainable=...) what you would give tune.Tuner."
+            )
+        _among("mode", self.mode, ("min", "max"))
+        _among("score", self.score, ("best", "last"))
+        for name, least in (("trials", 1), ("keep_checkpoints", 1), ("max_failures", 0)):
+            _at_least(name, getattr(self, name), least)
+        for name in ("iterations", "concurrent"):
+            if getattr(self, name) is not None:
+                _at_least(name, getattr(self, name), 1)
+        if not self.metric:
+            raise SearchError(
+                'Expected the name of a reported value as metric, got "". Name what the trial reports.'
+            )
+        if not isinstance(self.method, Searcher):
+            raise SearchError(
+                f"Expected method to be a searcher such as Random() or Bayesian(), got {self.method!r}. Call the class."
+            )
+        if not self.axes.axes:
+            raise SearchError(
+                "Expected at least one parameter to search, got none."
+                ' Put a Ray Tune domain into the space: {"lr": tune.loguniform(1e-5, 1e-2)}.'
+            )
+
+    @property
+    def axes(self) -> Space:
+        """The space, axis by axis."""
+        return Space.from_domains(self.space)
+
+    def run(self, name: str | None = None, storage: str = "runs") -> Results:
+        """Run the search to its end on the Ray cluster this process belongs to, or on a local one.
+
+        Args:
+            name: of the run; its files lie in `storage`/`name`. By default a time stamp.
+            storage: a folder, or the address of one in a bucket.
+
+        Raises:
+            RunError: the name is taken, or no trial can be run.
+        """
+        from search.runner import run
+
+        return run(self, name=name, storage=storage)
+
+    def describe(self) -> dict[str, Any]:
+        """The definition as JSON data, for the record."""
+        return {
+            "metric": self.metric,
+            "mode": self.mode,
+            "score": self.score,
+            "trials": self.trials,
+            "iterations": self.iterations,
+            "seed": self.seed,
+            "method": repr(self.method),
+            "scheduler": type(self.scheduler).__name__ if self.scheduler else None,
+            "trainable": trainable_name(self.trainable),
+            "resources": as_data(dict(self.resources)) if self.resources else None,
+            "keep_checkpoints": self.keep_checkpoints,
+            "space": self.axes.describe(),
+        }
+
+
+def trainable_name(trainable: Any) -> str:
+    """The name people know a trainable by, under any wrapping."""
+    inner = inspect.unwrap(trainable)
+    return str(getattr(inner, "__name__", type(inner).__name__))
+
+
+def _among(name: str, value: Any, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise SearchError(f"Expected {name} to be one of {', '.join(known)}, got {value!r}. Correct {name}=.")
+
+
+def _at_least(name: str, value: Any, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise SearchError(
+            f"Expected {name} to be a whole number from {least}, got {value!r}. Correct {name}=."
+        )

@@ -1,0 +1,13 @@
+"""What can go wrong with a search, in words for the person who runs it."""
+
+
+class SearchError(ValueError):
+    """A definition that cannot be searched: the message names the part, the rule, the value and the next step."""
+
+
+class RunError(RuntimeError):
+    """A run that cannot start, or that cannot be read."""
+
+
+class NoFinishedTrialError(RunError):
+    """A run in which no trial has a score yet, so that it has no best one."""

@@ -1,0 +1,158 @@
+"""Results of a run as pandas tables. Reads Parquet and JSON only, and reads a run that still goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from search.errors import NoFinishedTrialError, RunError
+from search.records import concatenate
+from search.run_folder import RunFolder
+from search.space import Params
+
+FORMAT = "huetune-run"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """What one trial came to."""
+
+    trial_id: str
+    number: int
+    status: str
+    config: Params
+    score: float
+    iterations: int
+    checkpoint: str | None
+    checkpoint_iteration: int | None
+
+
+class Results:
+    """A run, read from its folder on a disk or in a bucket, from any process and at any time.
+
+    Args:
+        run: a local path or an address such as s3://bucket/runs/quick.
+
+    Raises:
+        RunError: there is no run, or one of a format this version cannot read.
+    """
+
+    def __init__(self, run: str | os.PathLike[str]) -> None:
+        self.folder = RunFolder.open(run)
+        found = self.definition
+        if found.get("format") != FORMAT or found.get("version") != VERSION:
+            raise RunError(
+                f"Expected {FORMAT} version {VERSION} in {self.folder.definition},"
+                f" got {found.get('format')!r} version {found.get('version')!r}."
+                " Read it with the version of huetune that wrote it."
+            )
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """The search as data: metric, mode, space, versions, status."""
+        data = self.folder.read_json(self.folder.definition)
+        return data if isinstance(data, dict) else {}
+
+    def table(self) -> pd.DataFrame:
+        """A row a trial, in the order they were made; empty before the first."""
+        try:
+            return self.folder.read_table(self.folder.trials).to_pandas()
+        except FileNotFoundError:
+            return pd.DataFrame({"trial_id": [], "number": [], "status": [], "score": []})
+
+    def measurements(self) -> pd.DataFrame:
+        """A row a report, by trial and iteration; empty before the first."""
+        parts = self._parts()
+        if not parts:
+            return pd.DataFrame({"trial_id": [], "iteration": [], "seconds": []})
+        rows = concatenate(parts).to_pandas()
+        # A trial that went on from a checkpoint repeats iterations: the later report is the one that counts.
+        rows = rows.drop_duplicates(["trial_id", "iteration"], keep="last")
+        return rows.sort_values(["trial_id", "iteration"], ignore_index=True)
+
+    @property
+    def best(self) -> TrialRecord:
+        """The trial with the best score.
+
+        Raises:
+            NoFinishedTrialError: none has one.
+        """
+        ranked = self._ranked()
+        if ranked.empty:
+            raise NoFinishedTrialError(
+                f"Expected a trial with a score in {self.folder.address!r}, found none among {len(self.table())}."
+                " See the column `error` of its trials.parquet, or wait for the first report."
+            )
+        return self._record(ranked.iloc[0])
+
+    def top(self, k: int) -> list[TrialRecord]:
+        """The best k trials whose checkpoints were kept, best first; fewer where there are fewer."""
+        ranked = self._ranked()
+        if "checkpoint" not in ranked:
+            return []
+        kept = ranked[ranked["checkpoint"].notna()]
+        return [self._record(row) for _, row in kept.head(k).iterrows()]
+
+    def ensemble(self) -> dict[str, Any] | None:
+        """The ensemble's own description, None before `huetune ensemble`."""
+        path = f"{self.folder.ensemble}/ensemble.json"
+        if not self.folder.exists(path):
+            return None
+        data = self.folder.read_json(path)
+        return data if isinstance(data, dict) else None
+
+    def ensemble_scores(self) -> pd.DataFrame | None:
+        """A row a method, the best single model first, on the test split."""
+        return self._ensemble_table("scores")
+
+    def ensemble_correlation(self) -> pd.DataFrame | None:
+        """Correlation of the members' errors, a row a pair."""
+        return self._ensemble_table("correlation")
+
+    def ensemble_pictures(self) -> pd.DataFrame | None:
+        """Pictures of chosen and worst examples, as PNG bytes."""
+        return self._ensemble_table("pictures")
+
+    def _ensemble_table(self, name: str) -> pd.DataFrame | None:
+        try:
+            return self.folder.read_table(f"{self.folder.ensemble}/{name}.parquet").to_pandas()
+        except FileNotFoundError:
+            return None
+
+    def _ranked(self) -> pd.DataFrame:
+        trials = self.table()
+        if "score" not in trials:
+            return trials.iloc[:0]
+        scored = trials[trials["score"].notna() & (trials["status"] != "failed")]
+        worst_first = self.definition["mode"] == "max"
+        return scored.sort_values(["score", "number"], ascending=[not worst_first, True])
+
+    def _record(self, row: pd.Series[Any]) -> TrialRecord:
+        kept = "checkpoint" in row and pd.notna(row["checkpoint"])
+        return TrialRecord(
+            trial_id=str(row["trial_id"]),
+            number=int(row["number"]),
+            status=str(row["status"]),
+            config=json.loads(row["config"]),
+            score=float(row["score"]),
+            iterations=int(row["iterations"]),
+            checkpoint=str(row["checkpoint"]) if kept else None,
+            checkpoint_iteration=int(row["checkpoint_iteration"]) if kept else None,
+        )
+
+    def _parts(self) -> list[pa.Table]:
+        # The recorder joins small files into larger ones while we read: one that is gone stands in a newer one.
+        for _ in range(5):
+            try:
+                return [self.folder.read_table(path) for path in self.folder.files(self.folder.measurements)]
+            except FileNotFoundError:
+                continue
+        raise RunError(
+            f"Expected the files in {self.folder.measurements} to hold still for a moment. Try again."
+        )

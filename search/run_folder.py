@@ -1,0 +1,208 @@
+"""Where each file of a run lies, on a disk or in a bucket, and how a file gets there whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.fs
+import pyarrow.parquet as pq
+
+from search.errors import RunError
+
+_UNFINISHED = ".part-"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run by name. Paths are inside `fs`; every file is written whole or not at all."""
+
+    fs: pyarrow.fs.FileSystem
+    root: str
+    address: str
+
+    @classmethod
+    def open(cls, address: str | os.PathLike[str]) -> RunFolder:
+        """The run at a local path or at an address such as s3://bucket/runs/quick; it need not exist yet."""
+        text = os.fspath(address)
+        if "://" in text:
+            fs, root = pyarrow.fs.FileSystem.from_uri(text)
+        else:
+            fs, root = pyarrow.fs.LocalFileSystem(), str(Path(text).resolve())
+        return cls(fs, root.rstrip("/"), text)
+
+    @property
+    def name(self) -> str:
+        """The last part of the address."""
+        return self.root.rsplit("/", 1)[-1]
+
+    @property
+    def is_local(self) -> bool:
+        """Whether other programs can open the files by their path."""
+        return isinstance(self.fs, pyarrow.fs.LocalFileSystem)
+
+    @property
+    def definition(self) -> str:
+        """The search as data (JSON); a folder with this file is a run."""
+        return f"{self.root}/search.json"
+
+    @property
+    def trials(self) -> str:
+        """A row a trial (Parquet)."""
+        return f"{self.root}/trials.parquet"
+
+    @property
+    def measurements(self) -> str:
+        """A folder of Parquet files with a row a report."""
+        return f"{self.root}/measurements"
+
+    @property
+    def checkpoints(self) -> str:
+        """The folder of the run's best checkpoints."""
+        return f"{self.root}/checkpoints"
+
+    @property
+    def tune(self) -> str:
+        """Ray Tune's own state."""
+        return f"{self.root}/tune"
+
+    @property
+    def ensemble(self) -> str:
+        """The folder of the ensemble built from this run."""
+        return f"{self.root}/ensemble"
+
+    @property
+    def report(self) -> str:
+        """The page for people."""
+        return f"{self.root}/report.html"
+
+    @property
+    def logs(self) -> str:
+        """A text for every trial that crashed, by its number."""
+        return f"{self.root}/logs"
+
+    @property
+    def log(self) -> str:
+        """What Ray had to say."""
+        return f"{self.root}/ray.log"
+
+    def inside(self, relative: str) -> str:
+        """The full path of a file named relative to the run."""
+        return f"{self.root}/{relative}"
+
+    def relative(self, path: str) -> str:
+        """The inverse of `inside`."""
+        return path.removeprefix(f"{self.root}/")
+
+    def exists(self, path: str) -> bool:
+        """Whether there is a file or folder at the path."""
+        return bool(self.fs.get_file_info(path).type != pyarrow.fs.FileType.NotFound)
+
+    def files(self, folder: str) -> list[str]:
+        """The whole files of a folder, sorted; none where the folder is missing."""
+        found = self.fs.get_file_info(pyarrow.fs.FileSelector(folder, allow_not_found=True))
+        return sorted(f.path for f in found if f.is_file and _UNFINISHED not in f.base_name)
+
+    def write_json(self, path: str, data: Any) -> None:
+        """Write JSON, whole or not at all."""
+        self.write_text(path, json.dumps(data, indent=1))
+
+    def write_text(self, path: str, text: str) -> None:
+        """Write text, whole or not at all."""
+        with self._whole(path) as unfinished, self.fs.open_output_stream(unfinished) as out:
+            out.write(text.encode())
+
+    def read_json(self, path: str) -> Any:
+        """Read JSON.
+
+        Raises:
+            RunError: the file is missing or is not JSON.
+        """
+        try:
+            with self.fs.open_input_stream(path) as source:
+                return json.loads(source.read())
+        except FileNotFoundError:
+            raise RunError(
+                f"Expected a run in {self.address!r}, found no {Path(path).name} there."
+                " Give the folder that `huetune run` printed."
+            ) from None
+        except ValueError as damage:
+            raise RunError(
+                f"Expected JSON in {path}, got: {damage}. The file is damaged; restore it."
+            ) from None
+
+    def write_table(self, path: str, table: pa.Table) -> None:
+        """Write Parquet, whole or not at all."""
+        with self._whole(path) as unfinished:
+            pq.write_table(table, unfinished, filesystem=self.fs, compression="zstd")
+
+    def read_table(self, path: str) -> pa.Table:
+        """Read one Parquet file.
+
+        Raises:
+            FileNotFoundError: there is none.
+            RunError: it is damaged.
+        """
+        try:
+            with self.fs.open_input_file(path) as source:
+                return pq.read_table(source)
+        except pa.ArrowInvalid as damage:
+            raise RunError(
+                f"Expected a Parquet file at {path}, got: {damage}. The file is damaged; restore it."
+            ) from None
+
+    def copy_folder(self, source: str, target: str, source_fs: pyarrow.fs.FileSystem | None = None) -> None:
+        """Copy a folder into the run in place of any at that name, whole or not at all where files can be renamed."""
+        self.delete_folder(target)
+        with self._whole(target) as unfinished:
+            self.fs.create_dir(unfinished)
+            pyarrow.fs.copy_files(
+                source, unfinished, source_filesystem=source_fs or self.fs, destination_filesystem=self.fs
+            )
+
+    def delete_folder(self, path: str) -> None:
+        """Delete a folder if it is there."""
+        if self.exists(path):
+            self.fs.delete_dir(path)
+
+    @contextmanager
+    def local_copy(self, path: str) -> Iterator[Path]:
+        """A file or folder of the run as a local path, fetched where the run lies in a bucket."""
+        if self.is_local:
+            yield Path(path)
+            return
+        with TemporaryDirectory(prefix="huetune-") as fetched:
+            target = Path(fetched) / Path(path).name
+            pyarrow.fs.copy_files(path, str(target), source_filesystem=self.fs)
+            yield target
+
+    @contextmanager
+    def _whole(self, path: str) -> Iterator[str]:
+        """A path to write to that takes its final name at the end; buckets do that by themselves."""
+        if not self.is_local:
+            yield path
+            return
+        unfinished = f"{path}{_UNFINISHED}{uuid.uuid4().hex[:8]}"
+        os.makedirs(Path(path).parent, exist_ok=True)
+        try:
+            yield unfinished
+            self.fs.move(unfinished, path)
+        except BaseException:
+            if self.exists(unfinished):
+                _discard(self.fs, unfinished)
+            raise
+
+
+def _discard(fs: pyarrow.fs.FileSystem, path: str) -> None:
+    if fs.get_file_info(path).is_file:
+        fs.delete_file(path)
+    else:
+        fs.delete_dir(path)

@@ -1,0 +1,82 @@
+"""Which reports are believed: asked of the guard directly, as Ray Tune asks it."""
+
+import math
+from typing import Any
+
+import pytest
+from ray import tune
+from ray.tune.utils import flatten_dict
+
+from search.guard import Guard
+
+
+def report(iteration: int = 1, **values: Any) -> dict[str, Any]:
+    return {"training_iteration": iteration, "trial_id": "t", "done": False, "config": {"loss": 1}, **values}
+
+
+def test_a_good_report_goes_on_until_the_trial_is_complete() -> None:
+    guard = Guard("loss", iterations=2)
+    assert not guard("t", report(1, loss=1.0))
+    assert guard("t", report(2, loss=1.0))
+    assert guard.complete == {"t"}
+    assert not guard.failures
+
+
+def test_a_trial_that_ends_by_itself_is_complete() -> None:
+    guard = Guard("loss", iterations=None)
+    assert guard("t", report(1, loss=1.0, done=True))
+    assert guard.complete == {"t"}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, "low", None, True])
+def test_a_metric_that_is_no_finite_number_ends_the_trial_as_failed(value: Any) -> None:
+    guard = Guard("loss", iterations=2)
+    assert guard("t", report(2, loss=value))
+    assert "the metric 'loss' was" in guard.failures["t"]
+    assert "at iteration 2" in guard.failures["t"]
+    assert not guard.complete
+    assert not guard.stop_all()
+
+
+def test_a_metric_missing_from_the_first_report_ends_the_run_and_names_what_is_there() -> None:
+    guard = Guard("val_psnrr", iterations=None)
+    assert guard("t", report(1, val_psnr=1.0, loss=2.0))
+    assert guard.stop_all()
+    assert guard.verdict is not None
+    assert "the first report holds loss, val_psnr. Did you mean metric='val_psnr'?" in guard.verdict
+
+
+def test_a_metric_missing_from_one_trial_takes_only_that_trial_down() -> None:
+    guard = Guard("loss", iterations=None)
+    assert not guard("a", report(1, loss=1.0))
+    assert guard("b", report(3, other=1.0))
+    assert "missing from the report at iteration 3" in guard.failures["b"]
+    assert not guard.stop_all()
+
+
+@pytest.mark.parametrize("bad", [{"val/loss": math.nan}, {"val": {"loss": math.nan}}])
+def test_a_scheduler_never_sees_a_metric_that_is_no_number(bad: dict[str, Any]) -> None:
+    result = report(1, other=2, **bad)
+    assert Guard("val/loss", None)("t", result)
+    assert "val/loss" not in flatten_dict(result)
+    assert result["other"] == 2
+
+
+def test_a_nested_metric_is_found_under_its_joined_name() -> None:
+    guard = Guard("val/loss", iterations=None)
+    assert not guard("t", report(1, val={"loss": 1.0}))
+
+
+def test_the_users_own_stopper_is_asked_about_reports_in_order() -> None:
+    class AtThree(tune.Stopper):
+        def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+            return bool(result["loss"] == 3)
+
+        def stop_all(self) -> bool:
+            return True
+
+    guard = Guard("loss", None, AtThree())
+    assert not guard("t", report(1, loss=2))
+    assert guard("t", report(2, loss=3))
+    assert not guard.complete
+    assert guard.stop_all()
