@@ -1,0 +1,48 @@
+"""Turns several predictors into one better predictor; knows callables and arrays, and no model."""
+
+from ensembles.build import BuildReport, build
+from ensembles.crew import Candidate, NoMembers, SetAside
+from ensembles.ensemble import Ensemble, Member, load
+from ensembles.evaluate import Gain, ambiguity, bootstrap_gain, error_correlation
+from ensembles.gram import BadPredictions, ErrorGram, blend, blend_error
+from ensembles.predictor import (
+    Batch,
+    CheckpointDamaged,
+    CheckpointError,
+    Predictor,
+    UnknownPredictor,
+    load_predictor,
+    verify_checkpoint,
+)
+from ensembles.weights import best_on_simplex, cross_fitted_errors, cross_fitted_mse, greedy, uniform
+
+__all__ = [
+    "BadPredictions",
+    "Batch",
+    "BuildReport",
+    "Candidate",
+    "CheckpointDamaged",
+    "CheckpointError",
+    "Ensemble",
+    "ErrorGram",
+    "Gain",
+    "Member",
+    "NoMembers",
+    "Predictor",
+    "SetAside",
+    "UnknownPredictor",
+    "ambiguity",
+    "best_on_simplex",
+    "blend",
+    "blend_error",
+    "bootstrap_gain",
+    "build",
+    "cross_fitted_errors",
+    "cross_fitted_mse",
+    "error_correlation",
+    "greedy",
+    "load",
+    "load_predictor",
+    "uniform",
+    "verify_checkpoint",
+]

@@ -1,0 +1,149 @@
+"""Weights for the members of an ensemble from their error Gram matrix, and a fair score for the fitting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import nnls
+
+from ensembles.gram import Floats, blend_error
+
+Fit = Callable[[Floats], Floats]  # Gram matrix (k, k) -> weights (k,) that sum to one
+
+_TIE = 1e-12  # relative; errors closer than this differ by rounding alone
+
+
+def uniform(members: int) -> Floats:
+    """The plain mean: (k,), all 1 / k."""
+    if members < 1:
+        raise ValueError(f"Expected at least one member, got {members}.")
+    return np.full(members, 1.0 / members)
+
+
+def best_on_simplex(gram: Floats, ridge: float = 1e-3) -> Floats:
+    """Weights w >= 0, sum 1, that minimise w' G w + ridge * g * |w - 1/k|^2, g the error of the best member.
+
+    The ridge pulls near-duplicates, which make G singular, toward equal shares. It can cost at most the
+    fraction `ridge` of g on the data fitted; should that make the blend worse than the best member alone,
+    that member gets all the weight. Exact up to rounding: since the weights sum to one the problem is min w'
+    A w with A = G + ridge * g * I, and the solution x of the non-negative least squares problem min x' A x +
+    (sum x - 1)^2 is a multiple of it (Lawson & Hanson, Solving Least Squares Problems, 1974, ch. 23).
+    Stacking with non-negative weights: Breiman, Stacked Regressions, Machine Learning 24, 1996.
+    """
+    _check_gram(gram)
+    if not 0 <= ridge < np.inf:
+        raise ValueError(f"Expected 0 <= ridge, got {ridge}.")
+    own = np.diag(gram)  # (k,)
+    best = float(own.min())
+    if best <= 0:  # a perfect member leaves nothing to weigh
+        perfect = np.asarray(own <= 0, dtype=np.float64)
+        return np.asarray(perfect / perfect.sum())
+    scaled = gram / best
+    scaled = (scaled + scaled.T) / 2 + ridge * np.eye(len(gram))
+    weights = _minimal_on_simplex(scaled)
+    if float(blend_error(gram, weights)) > best:
+        weights = np.zeros(len(gram))
+        weights[own.argmin()] = 1.0
+    return weights
+
+
+def _minimal_on_simplex(matrix: Floats) -> Floats:
+    members = len(matrix)
+    values, vectors = np.linalg.eigh(matrix)
+    factor = np.sqrt(values.clip(min=0))[:, None] * vectors.T  # factor' factor = matrix
+    system = np.vstack([factor, np.ones((1, members))])  # (k + 1, k)
+    goal = np.zeros(members + 1)
+    goal[-1] = 1.0
+    solution = np.asarray(nnls(system, goal, maxiter=30 * members)[0], dtype=np.float64)
+    weights = solution / solution.sum()
+    return _polished(matrix, weights)
+
+
+def _polished(matrix: Floats, weights: Floats) -> Floats:
+    """Solve for the members in use once more without the square root, which halves the digits."""
+    used = np.flatnonzero(weights)
+    try:
+        exact = np.linalg.solve(matrix[np.ix_(used, used)], np.ones(len(used)))
+    except np.linalg.LinAlgError:  # duplicates and no ridge: any of their shares is as good as another
+        return weights
+    if not np.isfinite(exact).all() or exact.min() <= 0:
+        return weights
+    result = np.zeros(len(weights))
+    result[used] = exact / exact.sum()
+    return result
+
+
+def greedy(gram: Floats, rounds: int = 100) -> Floats:
+    """Ensemble selection: (k,), the share of each member in a bag of at most `rounds` picks with replacement.
+
+    Caruana, Niculescu-Mizil, Crew & Ksikes, Ensemble Selection from Libraries of Models, ICML 2004. The start
+    is the sorted one: the members in order of their own error, as many of them as give the best mean. From
+    there the member that helps most is added each round; of members that help equally, one already in the
+    bag. The best prefix of all the bags seen is kept, so the result is never worse than the best member on
+    the data fitted.
+    """
+    _check_gram(gram)
+    if rounds < 1:
+        raise ValueError(f"Expected rounds >= 1, got {rounds}.")
+    order = np.argsort(np.diag(gram), kind="stable")
+    start = order[: min(rounds, len(order))]
+    prefix_sums = np.cumsum(np.cumsum(gram[np.ix_(start, start)], axis=0), axis=1)
+    errors = np.diag(prefix_sums) / np.arange(1, len(start) + 1) ** 2
+    size = _first_lowest(errors) + 1
+
+    counts = np.zeros(len(gram), dtype=np.int64)
+    counts[order[:size]] = 1
+    best_counts, best_error = counts.copy(), float(errors[size - 1])
+    rank = np.argsort(order)
+    for picks in range(size + 1, rounds + 1):
+        product = gram @ counts  # (k,)
+        candidates = (counts @ product + 2 * product + np.diag(gram)) / picks**2
+        tied = np.flatnonzero(candidates <= candidates.min() * (1 + _TIE))
+        pick = min(tied, key=lambda member: (-counts[member], rank[member]))
+        counts[pick] += 1
+        if candidates[pick] < best_error * (1 - _TIE):
+            best_counts, best_error = counts.copy(), float(candidates[pick])
+    return np.asarray(best_counts / best_counts.sum(), dtype=np.float64)
+
+
+def _first_lowest(errors: Floats) -> int:
+    return int(np.flatnonzero(errors <= errors.min() * (1 + _TIE))[0])
+
+
+def cross_fitted_errors(
+    per_example: Floats, groups: npt.NDArray[Any], fit: Fit, folds: int = 5, seed: int = 0
+) -> Floats:
+    """The error of each example, (N,), under weights fitted without its fold. Groups are never split apart.
+
+    `per_example` (N, k, k), `groups` (N,). With fewer groups than folds each group is a fold of its own.
+    Raises `ValueError` for fewer than two groups: nothing would be left to fit on.
+    """
+    if per_example.ndim != 3 or groups.shape != per_example.shape[:1]:
+        raise ValueError(f"Expected Gram matrices (N, k, k) and N groups, got {per_example.shape} and {groups.shape}.")
+    if folds < 2:
+        raise ValueError(f"Expected folds >= 2, got {folds}.")
+    names, group_of = np.unique(groups, return_inverse=True)
+    if len(names) < 2:
+        raise ValueError(f"Expected at least two groups of examples to fit on one and score another, got {len(names)}.")
+    fold_of = np.random.default_rng(seed).permutation(len(names)) % min(folds, len(names))
+    fold = fold_of[group_of]  # (N,)
+    errors = np.empty(len(per_example))
+    for held_out in range(fold_of.max() + 1):
+        inside = fold == held_out
+        errors[inside] = blend_error(per_example[inside], fit(per_example[~inside].mean(axis=0)))
+    return errors
+
+
+def cross_fitted_mse(per_example: Floats, groups: npt.NDArray[Any], fit: Fit, folds: int = 5, seed: int = 0) -> float:
+    """The mean of `cross_fitted_errors`: what weights fitted this way are worth on unseen examples."""
+    return float(cross_fitted_errors(per_example, groups, fit, folds, seed).mean())
+
+
+def _check_gram(gram: Floats) -> None:
+    if gram.ndim != 2 or gram.shape[0] != gram.shape[1] or not len(gram):
+        raise ValueError(f"Expected a Gram matrix (k, k) with k >= 1, got shape {gram.shape}.")
+    if not np.isfinite(gram).all():
+        raise ValueError("Expected a finite Gram matrix, got NaN or infinity.")

@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ensembles import BadPredictions, ErrorGram, ambiguity, blend, blend_error, error_correlation
+
+
+@st.composite
+def problems(draw):
+    """Predictions (k, N, ...) and targets (N, ...) of any size and scale, and weights (k,)."""
+    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    members, examples = draw(st.integers(1, 6)), draw(st.integers(1, 9))
+    shape = draw(st.sampled_from([(), (3,), (3, 5, 7), (2, 11)]))
+    targets = generator.normal(size=(examples, *shape))
+    spread = 10.0 ** generator.uniform(-2, 1, size=(members,) + (1,) * targets.ndim)
+    predictions = targets + spread * generator.normal(size=(members, *targets.shape))
+    weights = generator.dirichlet(np.ones(members))
+    return predictions.astype(np.float32), targets.astype(np.float32), weights
+
+
+@given(problems(), st.integers(1, 5))
+@settings(deadline=None)
+def test_gram_scores_equal_direct_scores(problem, batch):
+    predictions, targets, weights = problem
+    gram = ErrorGram(len(predictions))
+    for start in range(0, len(targets), batch):
+        part = slice(start, start + batch)
+        gram.add(predictions[:, part], targets[part])
+    blended = np.tensordot(weights, predictions.astype(np.float64), axes=1)
+    direct = np.square(blended - targets).reshape(len(targets), -1).mean(axis=1)
+    np.testing.assert_allclose(blend_error(gram.per_example, weights), direct, rtol=1e-9, atol=1e-12)
+
+
+@given(problems())
+@settings(deadline=None)
+def test_ambiguity_is_what_the_blend_gains_on_its_members_mean_error(problem):
+    predictions, targets, weights = problem
+    gram = ErrorGram(len(predictions))
+    gram.add(predictions, targets)
+    total = gram.per_example.mean(axis=0)
+    blended = np.tensordot(weights, predictions.astype(np.float64), axes=1)
+    spread = np.tensordot(weights, np.square(predictions - blended), axes=1)  # Krogh & Vedelsby's other side
+    assert ambiguity(total, weights) == pytest.approx(spread.mean(), rel=1e-6, abs=1e-9)
+    assert ambiguity(total, weights) >= -1e-12
+    assert np.abs(error_correlation(total)).max() <= 1
+
+
+def test_large_batches_are_taken_in_parts_and_give_the_same(monkeypatch):
+    generator = np.random.default_rng(0)
+    predictions, targets = generator.normal(size=(2, 11, 5, 7)), generator.normal(size=(11, 5, 7))
+    whole, parts = ErrorGram(2), ErrorGram(2)
+    whole.add(predictions, targets)
+    monkeypatch.setattr("ensembles.gram._VALUES_AT_ONCE", 3 * 2 * 35)
+    parts.add(predictions, targets)
+    np.testing.assert_array_equal(whole.per_example, parts.per_example)
+
+
+def test_a_dropped_member_leaves_the_gram_of_the_others():
+    generator = np.random.default_rng(0)
+    predictions, targets = generator.normal(size=(3, 4, 5)), generator.normal(size=(4, 5))
+    all_three, others = ErrorGram(3), ErrorGram(2)
+    all_three.add(predictions, targets)
+    others.add(predictions[[0, 2]], targets)
+    all_three.drop(1)
+    assert all_three.members == 2
+    np.testing.assert_allclose(all_three.per_example, others.per_example, rtol=1e-12)
+    all_three.add(predictions[[0, 2]], targets)
+    assert all_three.per_example.shape == (8, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda a: np.where(np.arange(7) == 3, np.nan, a), "NaN or infinity in 2 of 14"),
+        (lambda a: np.where(np.arange(7) == 3, np.inf, a), "NaN or infinity"),
+        (lambda a: a[:, :1], r"expected predictions of shape \(2, 7\), got \(2, 1\)"),
+        (lambda a: a.astype(int), "floating point, got int64"),
+    ],
+)
+def test_bad_predictions_name_the_member_and_leave_nothing_behind(spoil, message):
+    targets = np.zeros((2, 7))
+    gram = ErrorGram(3)
+    with pytest.raises(BadPredictions, match=message) as caught:
+        gram.add([np.ones((2, 7)), np.ones((2, 7)), spoil(np.ones((2, 7)))], targets)
+    assert caught.value.member == 2
+    assert len(gram.per_example) == 0
+
+
+@pytest.mark.parametrize("targets", [np.full((2, 7), np.nan), np.empty((0, 7))])
+def test_missing_targets_are_refused(targets):
+    with pytest.raises(ValueError, match="targets"):
+        ErrorGram(1).add([np.zeros_like(targets)], targets)
+
+
+def test_weights_that_do_not_sum_to_one_are_refused():
+    with pytest.raises(ValueError, match=r"sum to one, got \[0.5, 0.4\] \(sum 0.9\)"):
+        blend_error(np.eye(2), [0.5, 0.4])
+    with pytest.raises(ValueError, match="each of 2 members"):
+        blend_error(np.eye(2), [1.0])
+
+
+def test_a_blend_holds_one_prediction_at_a_time_and_checks_each():
+    def stream():
+        yield np.ones((2, 3), np.float32)
+        yield np.full((2, 3), 3, np.float32)
+
+    np.testing.assert_array_equal(blend(stream(), [0.25, 0.75]), np.full((2, 3), 2.5, np.float32))
+    with pytest.raises(BadPredictions, match=r"Member 1: expected predictions of shape \(2, 3\), got \(2, 1\)"):
+        blend([np.ones((2, 3), np.float32), np.ones((2, 1), np.float32)], [0.5, 0.5])
+
+
+def test_error_correlation_is_one_for_twins_and_zero_for_errors_apart():
+    errors = np.array([[1.0, 0, 0, 0], [2, 0, 0, 0], [0, 3, 0, 0], [-1, 0, 0, 0], [0, 0, 0, 0]])
+    expected = [[1, 1, 0, -1, 0], [1, 1, 0, -1, 0], [0, 0, 1, 0, 0], [-1, -1, 0, 1, 0], [0, 0, 0, 0, 1]]
+    np.testing.assert_allclose(error_correlation(errors @ errors.T), expected)
+
+
+def test_rounding_never_takes_a_correlation_past_one():
+    for size in np.linspace(0.1, 2, 200):  # sqrt(size)**2 < size for a fifth of these
+        assert np.abs(error_correlation(np.full((2, 2), size))).max() == 1

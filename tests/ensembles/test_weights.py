@@ -1,0 +1,201 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+
+from ensembles import best_on_simplex, blend_error, cross_fitted_errors, cross_fitted_mse, greedy, uniform
+
+
+@st.composite
+def errors(draw, most=5):
+    """Errors (k, V): members of very different quality, with a shared part, now and then a near-duplicate."""
+    k, values = draw(st.integers(1, most)), draw(st.integers(1, 40))
+    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    result = generator.normal(size=(k, values)) * 10.0 ** generator.uniform(-1, 1, size=(k, 1))
+    result += generator.normal(size=values) * draw(st.sampled_from([0.0, 0.3, 3.0]))
+    if k > 1 and draw(st.booleans()):
+        result[1] = result[0] * (1 + 10.0 ** -draw(st.integers(1, 12)))
+    return result
+
+
+def gram_of(e):
+    return e @ e.T / e.shape[1]
+
+
+def ridged(gram, ridge):
+    return gram + ridge * gram.diagonal().min() * np.eye(len(gram))
+
+
+def by_brute_force(matrix):
+    """The minimum over the simplex, as the best of the stationary points of all its faces."""
+    best, best_value = None, np.inf
+    for size in range(1, len(matrix) + 1):
+        for face in itertools.combinations(range(len(matrix)), size):
+            inside = np.linalg.solve(matrix[np.ix_(face, face)], np.ones(size))
+            weights = np.zeros(len(matrix))
+            weights[list(face)] = inside / inside.sum()
+            value = weights @ matrix @ weights
+            if weights.min() >= 0 and value < best_value:
+                best, best_value = weights, value
+    return best
+
+
+@given(errors(), st.sampled_from([1e-4, 1e-3, 1e-2]))
+@settings(deadline=None, max_examples=300)
+def test_simplex_weights_match_brute_force(e, ridge):
+    gram = gram_of(e)
+    expected = by_brute_force(ridged(gram, ridge))
+    assume(blend_error(gram, expected) <= gram.diagonal().min())  # else the best member takes all: next test
+    np.testing.assert_allclose(best_on_simplex(gram, ridge), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", [163, 775, 2046])  # least squares alone is wrong by up to 5e-5 on these
+def test_simplex_weights_keep_their_digits_beside_duplicates_and_hopeless_members(seed):
+    e = np.random.default_rng(seed).normal(size=(3, 5))
+    e[1] = e[0] * (1 + 1e-3)
+    e[2] *= 1e3
+    expected = by_brute_force(ridged(gram_of(e), 1e-4))
+    np.testing.assert_allclose(best_on_simplex(gram_of(e), 1e-4), expected, atol=1e-9)
+
+
+def test_the_best_member_takes_all_where_the_ridge_would_cost_more_than_the_blend_gains():
+    gram = gram_of(np.array([[1.0, 0.0], [2.0, 0.0]]))
+    assert by_brute_force(ridged(gram, 5.0))[0] < 1
+    np.testing.assert_array_equal(best_on_simplex(gram, 5.0), [1, 0])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_simplex_weights_match_a_general_solver(seed):
+    generator = np.random.default_rng(seed)
+    gram = gram_of(generator.normal(size=(7, 60)) + generator.normal(size=60))
+    matrix = ridged(gram, 1e-3)
+    found = minimize(
+        lambda w: w @ matrix @ w,
+        uniform(7),
+        jac=lambda w: 2 * matrix @ w,
+        method="SLSQP",
+        bounds=[(0, 1)] * 7,
+        constraints={"type": "eq", "fun": lambda w: w.sum() - 1, "jac": lambda w: np.ones(7)},
+        options={"ftol": 1e-15, "maxiter": 1000},
+    )
+    np.testing.assert_allclose(best_on_simplex(gram, 1e-3), found.x, atol=1e-6)
+
+
+@given(errors(most=12), st.sampled_from([0.0, 1e-3]))
+@settings(deadline=None, max_examples=200)
+def test_fitted_weights_lie_on_the_simplex_and_are_never_worse_than_the_best_member(e, ridge):
+    gram = gram_of(e)
+    for weights in (best_on_simplex(gram, ridge), greedy(gram)):
+        assert weights.shape == (len(e),)
+        assert weights.min() >= 0
+        assert weights.sum() == pytest.approx(1, abs=1e-12)
+        assert blend_error(gram, weights) <= gram.diagonal().min() * (1 + 1e-9)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 8))
+@settings(deadline=None)
+def test_fitted_weights_do_not_depend_on_the_order_of_the_members(seed, members):
+    generator = np.random.default_rng(seed)
+    gram = gram_of(generator.normal(size=(members, 30)) + generator.normal(size=30))
+    order = generator.permutation(members)
+    for fit in (best_on_simplex, greedy):
+        np.testing.assert_allclose(fit(gram[np.ix_(order, order)]), fit(gram)[order], atol=1e-9)
+
+
+def test_near_duplicates_share_their_weight():
+    generator = np.random.default_rng(0)
+    e = generator.normal(size=(3, 200))
+    e[1] = e[0] + 1e-5 * generator.normal(size=200)
+    weights = best_on_simplex(gram_of(e))
+    assert weights[0] == pytest.approx(weights[1], rel=1e-2)
+    assert weights[2] > 0.4
+
+
+def test_perfect_members_share_all_weight():
+    np.testing.assert_array_equal(best_on_simplex(np.diag([0.0, 2.0, 0.0])), [0.5, 0, 0.5])
+
+
+def direct_greedy(predictions, targets, rounds):
+    """Ensemble selection as its authors tell it: bags of members, scored over stored predictions."""
+
+    def error(bag):
+        return np.square(np.mean([predictions[member] for member in bag], axis=0) - targets).mean()
+
+    order = sorted(range(len(predictions)), key=lambda member: error([member]))
+    bags = [order[: size + 1] for size in range(min(rounds, len(order)))]
+    bag = min(bags, key=error)
+    seen = [bag]
+    while len(bag) < rounds:
+        bag = min(([*bag, member] for member in range(len(predictions))), key=error)
+        seen.append(bag)
+    return np.bincount(min(seen, key=error), minlength=len(predictions))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(1, 12))
+@settings(deadline=None)
+def test_greedy_picks_the_same_members_as_a_direct_search_over_pixels(seed, members, rounds):
+    generator = np.random.default_rng(seed)
+    targets = generator.normal(size=(3, 5, 7))
+    shared = generator.normal(size=(3, 5, 7))
+    spread = generator.uniform(0.3, 2, size=(members, 1, 1, 1))
+    predictions = targets + 0.5 * shared + spread * generator.normal(size=(members, 3, 5, 7))
+    counts = direct_greedy(predictions, targets, rounds)
+    weights = greedy(gram_of((predictions - targets).reshape(members, -1)), rounds)
+    np.testing.assert_allclose(weights, counts / counts.sum(), atol=1e-12)
+
+
+def test_greedy_prefers_members_already_in_over_their_duplicates():
+    e = np.array([[1.1, 0.2], [0.1, 1.0], [1.1, 0.2]])
+    weights = greedy(gram_of(e), rounds=40)
+    assert (weights > 0).tolist() == [True, True, False]
+
+
+def test_cross_fitting_never_fits_on_the_group_it_scores():
+    generator = np.random.default_rng(0)
+    e = generator.normal(size=(12, 3, 20))
+    per_example = e @ e.transpose(0, 2, 1) / 20
+    groups = np.array([5, 5, 1, 1, 1, 9, 9, 2, 2, 7, 7, 5])
+    seen = []
+
+    def fit(gram):
+        seen.append(gram)
+        return best_on_simplex(gram)
+
+    found = cross_fitted_errors(per_example, groups, fit, folds=5, seed=0)
+    assert len(seen) == 5
+    for group in np.unique(groups):
+        inside = groups == group
+        expected = per_example[~inside].mean(axis=0)
+        np.testing.assert_allclose(min(seen, key=lambda gram: np.abs(gram - expected).sum()), expected)
+        honest = blend_error(per_example[inside], best_on_simplex(expected))
+        np.testing.assert_allclose(found[inside], honest)
+
+
+def test_cross_fitting_does_not_believe_weights_fitted_to_noise():
+    generator = np.random.default_rng(0)
+    e = generator.normal(size=(12, 10, 1))  # ten members of equal worth, twelve examples of one value
+    per_example = e @ e.transpose(0, 2, 1)
+    fitted = blend_error(per_example, best_on_simplex(per_example.mean(axis=0))).mean()
+    assert cross_fitted_mse(per_example, np.arange(12), best_on_simplex) > 2 * fitted
+
+
+def test_cross_fitted_weights_that_need_no_fitting_cost_nothing():
+    e = np.random.default_rng(0).normal(size=(11, 3, 5))
+    per_example = e @ e.transpose(0, 2, 1)
+    found = cross_fitted_mse(per_example, np.arange(11), lambda gram: uniform(len(gram)))
+    assert found == pytest.approx(blend_error(per_example, uniform(3)).mean())
+
+
+def test_one_group_cannot_be_cross_fitted():
+    with pytest.raises(ValueError, match="at least two groups"):
+        cross_fitted_mse(np.ones((3, 1, 1)), np.zeros(3), greedy)
+
+
+@pytest.mark.parametrize("fit", [best_on_simplex, greedy])
+@pytest.mark.parametrize("gram", [np.ones((2, 3)), np.empty((0, 0)), np.full((2, 2), np.nan)])
+def test_what_is_not_a_gram_matrix_is_refused(fit, gram):
+    with pytest.raises(ValueError, match="Gram matrix"):
+        fit(gram)
