@@ -1,0 +1,285 @@
+"""A prepared dataset, and its splits as arrays that every process of a machine shares.
+
+The drawings are decoded once per machine, split and size, into a cache of memory-mapped arrays; `prepare.py`
+writes what is read here.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from colorizer.images import MIN_SIDE, UnreadableImage, read_rgb, to_square
+
+FORMAT = "huetune-dataset"
+VERSION = 1
+SPLITS = ("train", "val", "test")
+DRAWINGS_FILE = "drawings.parquet"
+DESCRIPTION_FILE = "dataset.json"
+WORKERS = min(8, os.cpu_count() or 1)
+
+# Part of the key of a cache entry: to be raised whenever `to_square` or the files of an entry change.
+_CACHE_VERSION = 1
+_COLUMNS = ["name", "group", "line", "color"]
+
+
+class DatasetError(Exception):
+    """A dataset that is missing, damaged or of another version; the message says what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Drawings:
+    """One split at one size. The arrays are read-only maps of files; copy what is to be changed.
+
+    Attributes:
+        names: of the N drawings, in the order of the dataset.
+        groups: (N,) int64; drawings of one group have identical line art.
+        lines: (N, 1, S, S) uint8, 255 white paper, 0 black line.
+        colors: (N, 3, S, S) uint8, RGB.
+    """
+
+    names: list[str] = field(repr=False)
+    groups: NDArray[np.int64] = field(repr=False)
+    lines: NDArray[np.uint8] = field(repr=False)
+    colors: NDArray[np.uint8] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A folder written by `prepare`: `drawings.parquet` and `dataset.json`.
+
+    Attributes:
+        folder: where it lies, absolute.
+        digest: SHA-256 of the Parquet file; two datasets of one digest hold the same drawings.
+        counts: drawings per split.
+    """
+
+    folder: Path
+    digest: str
+    counts: dict[str, int]
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Dataset":
+        """Reads the description; no drawing is touched.
+
+        Raises:
+            DatasetError: there is no dataset, it is of another format or version, or part of it is missing.
+        """
+        folder = Path(path).absolute()
+        description = _read_description(folder)
+        if not (folder / DRAWINGS_FILE).is_file():
+            raise DatasetError(f"{folder} has a {DESCRIPTION_FILE} but no {DRAWINGS_FILE}; {_HOW_TO_PREPARE}")
+        try:
+            counts = {split: int(description["counts"][split]) for split in SPLITS}
+            return cls(folder, str(description["digest"]), counts)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DatasetError(
+                f"{folder / DESCRIPTION_FILE} should hold a digest and counts of {', '.join(SPLITS)}; {_HOW_TO_PREPARE}"
+            ) from error
+
+    @property
+    def drawings_file(self) -> Path:
+        return self.folder / DRAWINGS_FILE
+
+    def split(self, split: str, size: int) -> Drawings:
+        """The drawings of a split, each laid into a white square of `size` pixels.
+
+        The first call on a machine decodes them into a cache: `$HUETUNE_CACHE`, else
+            `$XDG_CACHE_HOME/huetune`, else
+        `~/.cache/huetune`. Later calls, from any process, map the same files; processes that call at the same
+        time wait for the one that decodes. A damaged entry is made anew.
+
+        Args:
+            split: "train", "val" or "test".
+            size: side of the square in pixels, at least 8.
+
+        Raises:
+            ValueError: no such split, or the size is too small.
+            DatasetError: the Parquet file does not match its digest or holds a drawing that cannot be read,
+                or the cache cannot be written.
+        """
+        if split not in SPLITS:
+            raise ValueError(f"Expected a split out of {', '.join(SPLITS)}, got {split!r}.")
+        if size < MIN_SIDE:
+            raise ValueError(f"Expected a size of at least {MIN_SIDE} pixels, got {size}.")
+        root = cache_folder()
+        entry = root / f"{self.digest[:32]}-{split}-{size}-v{_CACHE_VERSION}"
+        drawings = _open_entry(entry, self.counts[split], size)
+        if drawings is not None:
+            return drawings
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            with _locked(entry.with_name(entry.name + ".lock")):
+                drawings = _open_entry(entry, self.counts[split], size)  # another process may have made it meanwhile
+                if drawings is None:
+                    _build_entry(self, split, size, entry)
+                    drawings = _open_entry(entry, self.counts[split], size)
+        except OSError as error:
+            raise DatasetError(
+                f"The drawings of {self.folder} could not be decoded into {root}: {error}. If it is the latter "
+                "that cannot be written, set HUETUNE_CACHE to a folder on a disk with space."
+            ) from error
+        if drawings is None:
+            raise DatasetError(f"The cache entry {entry} was damaged while it was made; try again.")
+        return drawings
+
+
+_HOW_TO_PREPARE = "make it with `huetune prepare COLOR_DIR --lines LINE_DIR -o DATASET`."
+
+
+def cache_folder() -> Path:
+    """Where decoded drawings are kept on this machine. Everything in it can be deleted at any time."""
+    if chosen := os.environ.get("HUETUNE_CACHE"):
+        return Path(chosen).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "huetune"
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file in hexadecimal, read in pieces."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    file = folder / DESCRIPTION_FILE
+    try:
+        description = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        found = "is no folder" if not folder.is_dir() else f"holds no {DESCRIPTION_FILE}"
+        raise DatasetError(f"{folder} is not a dataset (it {found}); {_HOW_TO_PREPARE}") from error
+    except ValueError as error:
+        raise DatasetError(f"{file} is not valid JSON ({error}); {_HOW_TO_PREPARE}") from error
+    kind = (description.get("format"), description.get("version")) if isinstance(description, dict) else None
+    if kind != (FORMAT, VERSION):
+        raise DatasetError(
+            f"{file} should say format {FORMAT!r}, version {VERSION}, but says {kind}: it was written by "
+            f"another program or another version of huetune; {_HOW_TO_PREPARE}"
+        )
+    return cast(dict[str, Any], description)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Holds the file's lock; the kernel frees it if this process dies."""
+    with path.open("ab") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _shapes(count: int, size: int) -> dict[str, tuple[type[np.generic], tuple[int, ...]]]:
+    return {
+        "groups": (np.int64, (count,)),
+        "lines": (np.uint8, (count, 1, size, size)),
+        "colors": (np.uint8, (count, 3, size, size)),
+    }
+
+
+def _open_entry(entry: Path, count: int, size: int) -> Drawings | None:
+    """The cached split, or None if it is absent, cut short or otherwise not what it should be."""
+    arrays = {}
+    try:
+        names = json.loads((entry / "names.json").read_text(encoding="utf-8"))
+        for name, (dtype, shape) in _shapes(count, size).items():
+            file = entry / f"{name}.npy"
+            array = np.load(file, mmap_mode="r", allow_pickle=False)
+            whole = file.stat().st_size == array.offset + array.nbytes
+            if array.dtype != dtype or array.shape != shape or not whole:
+                return None
+            arrays[name] = array
+    except (OSError, ValueError, EOFError):
+        return None
+    if not isinstance(names, list) or len(names) != count:
+        return None
+    return Drawings(names=names, **arrays)
+
+
+def _build_entry(dataset: Dataset, split: str, size: int, entry: Path) -> None:
+    """Decodes a split into a new cache entry, in place of a damaged one. Its lock must be held."""
+    if (found := sha256_of(dataset.drawings_file)) != dataset.digest:
+        raise DatasetError(
+            f"{dataset.drawings_file} has changed since it was written: its SHA-256 should start with "
+            f"{dataset.digest[:12]}, but starts with {found[:12]}. Copy or prepare the dataset again."
+        )
+    partial = entry.with_name(entry.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)  # what a killed process left
+    partial.mkdir()
+    try:
+        _write_arrays(dataset, split, size, partial)
+        if entry.exists():
+            shutil.rmtree(entry)
+        partial.rename(entry)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write_arrays(dataset: Dataset, split: str, size: int, folder: Path) -> None:
+    count = dataset.counts[split]
+    names: list[str] = []
+    with ExitStack() as stack:
+        # Written piece by piece rather than through a writable map, which a full disk would answer by killing
+        # the process.
+        files = {
+            name: _new_array(stack.enter_context((folder / f"{name}.npy").open("wb")), dtype, shape)
+            for name, (dtype, shape) in _shapes(count, size).items()
+        }
+        workers = stack.enter_context(ThreadPoolExecutor(WORKERS))
+        for rows in _rows_of(dataset, split):
+            names += rows["name"].to_pylist()
+            files["groups"].write(rows["group"].to_numpy().astype(np.int64).tobytes())
+            for column, mode in (("line", "L"), ("color", "RGB")):
+                encoded = pc.struct_field(rows[column], "bytes").to_pylist()
+                for pixels in workers.map(_decode, encoded, [mode] * len(encoded), [size] * len(encoded)):
+                    files[f"{column}s"].write(pixels)
+    if len(names) != count:
+        raise DatasetError(
+            f"{dataset.drawings_file} holds {len(names)} drawings of split {split}, but its "
+            f"{DESCRIPTION_FILE} says {count}; {_HOW_TO_PREPARE}"
+        )
+    (folder / "names.json").write_text(json.dumps(names), encoding="utf-8")
+
+
+def _rows_of(dataset: Dataset, split: str) -> Iterator[pa.Table]:
+    """The rows of a split, one row group at a time."""
+    try:
+        with pq.ParquetFile(dataset.drawings_file) as file:
+            if absent := {"split", *_COLUMNS} - set(file.schema_arrow.names):
+                raise KeyError(f"no column {', '.join(sorted(absent))}")
+            for group in range(file.num_row_groups):
+                wanted = pc.equal(file.read_row_group(group, columns=["split"])["split"], split)
+                if pc.any(wanted).as_py():
+                    yield file.read_row_group(group, columns=_COLUMNS).filter(wanted)
+    except (pa.ArrowException, KeyError) as error:
+        raise DatasetError(f"{dataset.drawings_file} holds no drawings ({error}); {_HOW_TO_PREPARE}") from error
+
+
+def _new_array(stream: BinaryIO, dtype: type[np.generic], shape: tuple[int, ...]) -> BinaryIO:
+    """Writes the head of a .npy file; the values are to follow in C order."""
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, header)
+    return stream
+
+
+def _decode(encoded: bytes, mode: str, size: int) -> bytes:
+    """A picture as bytes in the order (channel, row, column)."""
+    try:
+        image = to_square(read_rgb(encoded).convert(mode), size)
+    except UnreadableImage as error:
+        raise DatasetError(f"A drawing of the dataset cannot be read ({error}); {_HOW_TO_PREPARE}") from error
+    return np.atleast_3d(np.asarray(image)).transpose(2, 0, 1).tobytes()

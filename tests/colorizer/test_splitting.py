@@ -1,0 +1,72 @@
+"""Splits keep groups whole, meet their fractions, and depend on the seed alone."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from colorizer.splitting import assign_splits
+
+FRACTIONS = {"train": 0.7, "val": 0.2, "test": 0.1}
+groups_lists = st.lists(st.integers(0, 30), min_size=3, max_size=200).filter(lambda groups: len(set(groups)) >= 3)
+
+
+@settings(deadline=None)
+@given(groups_lists, st.integers(0, 2**32))
+def test_no_group_is_in_two_splits_and_no_split_is_empty(groups: list[int], seed: int) -> None:
+    splits = assign_splits(groups, FRACTIONS, seed)
+    assert len(splits) == len(groups)
+    assert len(set(zip(groups, splits, strict=True))) == len(set(groups))
+    assert set(splits) == FRACTIONS.keys()
+
+
+@settings(deadline=None)
+@given(st.integers(3, 400), st.integers(0, 2**32), st.tuples(*[st.integers(1, 9)] * 3))
+def test_single_drawings_meet_the_fractions_to_the_drawing(count: int, seed: int, parts: tuple[int, ...]) -> None:
+    fractions = {name: part / sum(parts) for name, part in zip(FRACTIONS, parts, strict=True)}
+    counts = Counter(assign_splits(range(count), fractions, seed))
+    for name, fraction in fractions.items():
+        # No split is empty, which may take up to two drawings from the others where there are few.
+        slack = 1 if min(fractions.values()) * count >= 1 else 3
+        assert abs(counts[name] - fraction * count) < slack + 1e-9
+
+
+@settings(deadline=None)
+@given(groups_lists, st.integers(0, 2**32))
+def test_no_split_is_more_than_one_group_above_its_fraction(groups: list[int], seed: int) -> None:
+    largest = max(Counter(groups).values())
+    counts = Counter(assign_splits(groups, FRACTIONS, seed))
+    for name, fraction in FRACTIONS.items():
+        assert counts[name] <= fraction * len(groups) + largest
+
+
+def test_groups_of_every_size_are_spread_over_the_splits() -> None:
+    groups = [group for group in range(100) for _ in range(1 + group % 2)]  # 50 single drawings, 50 pairs
+    split_of = dict(zip(groups, assign_splits(groups, FRACTIONS, 0), strict=True))
+    for odd in (0, 1):
+        counts = Counter(split for group, split in split_of.items() if group % 2 == odd)
+        assert all(abs(counts[name] - 50 * fraction) <= 2 for name, fraction in FRACTIONS.items())
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_single_drawings_even_out_what_large_groups_leave(seed: int) -> None:
+    groups = [0] * 10 + [1] * 10 + [2] * 10 + list(range(3, 73))
+    assert Counter(assign_splits(groups, FRACTIONS, seed)) == {"train": 70, "val": 20, "test": 10}
+
+
+def test_a_group_too_large_for_the_small_splits_goes_to_the_large_one() -> None:
+    groups = [0] * 5 + [1] * 5 + list(range(2, 12))
+    splits = assign_splits(groups, FRACTIONS, 0)
+    assert set(splits[:10]) == {"train"}
+
+
+def test_the_seed_decides() -> None:
+    groups = list(range(50))
+    assert assign_splits(groups, FRACTIONS, 3) == assign_splits(groups, FRACTIONS, 3)
+    assert assign_splits(groups, FRACTIONS, 3) != assign_splits(groups, FRACTIONS, 4)
+
+
+def test_too_few_groups_are_refused_with_both_numbers() -> None:
+    with pytest.raises(ValueError, match=r"at least 3 drawings of different line art, got 2 \(in 40 drawings\)"):
+        assign_splits([0, 1] * 20, FRACTIONS, 0)
