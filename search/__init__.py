@@ -1,19 +1,5 @@
-"""Hyperparameter search on Ray Tune: definitions, samplers, runs, results."""
+"""Hyperparameter search on Ray Tune: definitions, samplers, runs, results. Names are loaded when they are used."""
 
-from search.definition import Search
-from search.errors import NoFinishedTrialError, RunError, SearchError
-from search.results import Results, TrialRecord
-from search.samplers import Bayesian, Random
-from search.stopping import asha
+import lazy_loader
 
-__all__ = [
-    "Bayesian",
-    "NoFinishedTrialError",
-    "Random",
-    "Results",
-    "RunError",
-    "Search",
-    "SearchError",
-    "TrialRecord",
-    "asha",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

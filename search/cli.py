@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
+from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from search.console import err, explained, out, steps
+from search.console import err, explained, out, score_table, setting, steps
 from search.errors import RunError, SearchError
 
 app = typer.Typer(
     name="huetune",
-    help="Searches the hyperparameters of a PyTorch model on a Ray cluster, and turns the best checkpoints into an ensemble.",
+    help="Searches the hyperparameters of a PyTorch model on Ray, and turns the best checkpoints into an ensemble.",
     epilog="The usual way: prepare a dataset, run a search, build the ensemble, write the report, colorize.",
     no_args_is_help=True,
     add_completion=False,
@@ -24,9 +24,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-RunArgument = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run: its folder, or its address in a bucket.")
-]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run: its folder, or its address in a bucket.")]
 
 
 @app.command(
@@ -59,9 +57,10 @@ def run(
         if definition is None:
             raise typer.Exit(0 if show_help else 2)
     from search.definition_file import DefinitionFile
+    from search.definition_options import parse_options
 
     loaded = DefinitionFile.load(definition)
-    options = _definition_options(loaded.parameters, definition, ["--help"] if show_help else context.args)
+    options = parse_options(loaded, ["--help"] if show_help else context.args)
     if show_help:
         return
     from search.runner import Interrupted
@@ -90,51 +89,64 @@ def results(
     found = Results(run)
     definition, trials = found.definition, found.table()
     counts = ", ".join(f"{n} {status}" for status, n in trials["status"].value_counts().items())
-    out.print(
-        f"{definition['name']}: {definition['status']}; {counts or 'no trial yet'} of {definition['trials']}"
-    )
+    out.print(f"{definition['name']}: {definition['status']}; {counts or 'no trial yet'} of {definition['trials']}")
     varied = [n for n, axis in definition["space"].items() if axis["type"] != "constant"]
-    best = (
-        trials[trials["score"].notna()].sort_values("score", ascending=definition["mode"] == "min").head(top)
-    )
-    table = Table("trial", definition["metric"], "status", "iterations", *varied, box=None)
+    best = trials[trials["score"].notna()].sort_values("score", ascending=definition["mode"] == "min").head(top)
+    table = Table("trial", definition["metric"], "status", "iterations", "configuration", box=None)
     for row in best.to_dict("records"):
-        settings = [row.get(f"config.{n}") for n in varied]
-        shown = [f"{v:.4g}" if isinstance(v, float) else str(v) for v in settings]
-        table.add_row(
-            str(row["number"]), f"{row['score']:.5g}", row["status"], str(row["iterations"]), *shown
-        )
+        config = "  ".join(setting(name, row.get(f"config.{name}")) for name in varied)
+        table.add_row(str(row["number"]), f"{row['score']:.5g}", row["status"], str(row["iterations"]), config)
     out.print(table)
 
 
 @app.command()
-@explained(RunError, SearchError)
+@explained(RunError, ValueError, OSError)
 def ensemble(
     run: RunArgument,
     top: Annotated[int, typer.Option(min=1, help="How many of the best checkpoints to combine.")] = 8,
     data: Annotated[
         Path | None, typer.Option(help="A dataset to use in place of the one the trials were trained on.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the folds and of the intervals.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the folds and of the intervals.")] = 0,
 ) -> None:
-    """Turn the best checkpoints of a run into one better predictor.
+    """Turn the best checkpoints of a run into one better predictor, in RUN/ensemble.
 
-    Weights are fitted on the validation split; the test split is read once, for the scores.
+    Weights are fitted on the validation split and the method is chosen there; the test split is read for the
+    scores alone.
     """
-    from search.combine import combine
+    from ensembles import Candidate, build
+    from search.results import Results
 
-    with steps("loading members") as progress:
-        task = progress.task_ids[0]
-        report = combine(
-            run,
-            top=top,
+    found = Results(run)
+    members = found.top(top)
+    if not members:
+        found.best  # noqa: B018 - says what is wrong where no trial has a score
+        raise RunError(
+            f"Expected checkpoints in {run!r}, found none: its trainable saves none. Give it save_checkpoint."
+        )
+    with found.folder.workplace(found.folder.ensemble) as folder, ExitStack() as fetched, steps("") as progress:
+        local = [
+            fetched.enter_context(found.folder.local_copy(found.folder.inside(str(m.checkpoint)))) for m in members
+        ]
+        built = build(
+            [
+                Candidate(
+                    path, f"trial {m.number}", m.checkpoint_iteration or 0, f"{found.folder.address}/{m.checkpoint}"
+                )
+                for path, m in zip(local, members, strict=True)
+            ],
+            folder,
             data=data,
             seed=seed,
             progress=lambda done, total, what: progress.update(
-                task, completed=done, total=total, description=what
+                progress.task_ids[0], completed=done, total=total, description=what
             ),
         )
-    out.print(report)
+    out.print(score_table(built.scores))
+    for item in built.set_aside:
+        out.print(f"set aside: {item.candidate.trial_id}: {item.reason}")
+    out.print(f"ships: {built.method} ({built.reason})")
+    out.print(f"next: huetune report {run}, huetune colorize {found.folder.ensemble} IMAGE... -o DIR")
 
 
 @app.command()
@@ -153,54 +165,12 @@ def report(
     out.print(f"report: {write_report(Results(run), output)}")
 
 
-def _definition_options(
-    parameters: list[inspect.Parameter], file: Path, arguments: list[str]
-) -> dict[str, Any]:
-    """The options of a definition, parsed and typed as its function wants them."""
-    taken = sorted({"name", "storage", "help"} & {p.name for p in parameters})
-    if taken:
-        raise SearchError(
-            f"Expected other names for the parameters {taken} of search() in {file}: `huetune run` has options of these names."
-        )
-    given: dict[str, Any] = {}
-
-    def options(**values: Any) -> None:
-        given.update(values)
-
-    signature = [_as_option(parameter) for parameter in parameters]
-    options.__signature__ = inspect.Signature(signature)  # type: ignore[attr-defined]
-    options.__annotations__ = {p.name: p.annotation for p in signature}
-    options.__doc__ = f"Options of {file}."
-    parser = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    parser.command()(options)
-    try:
-        parser(args=arguments, prog_name=f"huetune run {file}", standalone_mode=True)
-    except SystemExit as end:
-        if end.code:
-            raise
-    return given
-
-
-def _as_option(parameter: inspect.Parameter) -> inspect.Parameter:
-    default: Any = ... if parameter.default is parameter.empty else parameter.default
-    kind: Any = parameter.annotation
-    if kind is parameter.empty:
-        kind = str if default in (..., None) else type(default)
-    return parameter.replace(
-        kind=parameter.KEYWORD_ONLY,
-        annotation=kind,
-        default=typer.Option(default, show_default=default is not ...),
-    )
-
-
 def _add_workload_commands() -> None:
     for entry_point in sorted(metadata.entry_points(group="huetune.commands"), key=lambda entry: entry.name):
         try:
             app.command(entry_point.name)(entry_point.load())
         except Exception as fault:  # a broken plug-in must not take the other commands with it
-            err.print(
-                f"huetune: the command {entry_point.name!r} could not be loaded: {fault}", style="yellow"
-            )
+            err.print(f"huetune: the command {entry_point.name!r} could not be loaded: {fault}", style="yellow")
 
 
 def main() -> None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 from rich.text import Text
 
-out = Console(highlight=False, soft_wrap=True)
+if TYPE_CHECKING:
+    import pandas as pd
+
+# A pipe or a file has no edge to wrap at; tables get room there.
+_ROOM = None if sys.stdout.isatty() else 160
+out = Console(highlight=False, soft_wrap=True, width=_ROOM)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -22,6 +30,24 @@ def explained(*expected: type[Exception]) -> Iterator[None]:
     except expected as fault:
         err.print(Text("huetune: ", style="bold red").append(str(fault), style="not bold default"))
         raise typer.Exit(1) from None
+
+
+def setting(name: str, value: object) -> str:
+    """One hyperparameter, short enough to stand beside others."""
+    return f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
+
+
+def score_table(scores: pd.DataFrame) -> Table:
+    """Scores of the methods of an ensemble on the test split; the gain with its interval in one column."""
+    names = [str(name) for name in scores]
+    gain = next(name for name in names if name.startswith("gain_") and name not in {"gain_low", "gain_high"})
+    shown = [name for name in names if name not in {gain, "gain_low", "gain_high", "val_mse", "ships"}]
+    table = Table(*shown, f"gain in {gain.removeprefix('gain_')} [95 %]", box=None)
+    for row in scores.to_dict("records"):
+        values = [f"{row[name]:.4g}" if isinstance(row[name], float) else str(row[name]) for name in shown]
+        interval = f"{row[gain]:+.2f} [{row['gain_low']:.2f}, {row['gain_high']:.2f}]"
+        table.add_row(*values, interval, style="bold" if row["ships"] else None)
+    return table
 
 
 @contextmanager

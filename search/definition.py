@@ -24,7 +24,7 @@ class Search:
     """A search over the hyperparameters of one trainable.
 
     Attributes:
-        trainable: whatever Ray Tune takes: a class or function trainable, `tune.with_parameters`, `tune.with_resources`.
+        trainable: what Ray Tune takes: a class or function trainable, `tune.with_parameters`, `tune.with_resources`.
         space: Ray Tune domains and constants by name, nested as the trainable wants them.
         metric: the reported value that decides, under the name the trial reports it by.
         mode: "max" if more is better, "min" if less is.
@@ -71,9 +71,7 @@ class Search:
             if getattr(self, name) is not None:
                 _at_least(name, getattr(self, name), 1)
         if not self.metric:
-            raise SearchError(
-                'Expected the name of a reported value as metric, got "". Name what the trial reports.'
-            )
+            raise SearchError('Expected the name of a reported value as metric, got "". Name what the trial reports.')
         if not isinstance(self.method, Searcher):
             raise SearchError(
                 f"Expected method to be a searcher such as Random() or Bayesian(), got {self.method!r}. Call the class."
@@ -134,6 +132,4 @@ def _among(name: str, value: Any, known: tuple[str, ...]) -> None:
 
 def _at_least(name: str, value: Any, least: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise SearchError(
-            f"Expected {name} to be a whole number from {least}, got {value!r}. Correct {name}=."
-        )
+        raise SearchError(f"Expected {name} to be a whole number from {least}, got {value!r}. Correct {name}=.")

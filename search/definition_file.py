@@ -35,9 +35,7 @@ class DefinitionFile:
             SearchError: the file is missing, has a fault (with its line), or defines no search.
         """
         if not path.is_file():
-            raise SearchError(
-                f"Expected a Python file that defines a search, found none at {path}. {_EXAMPLE}"
-            )
+            raise SearchError(f"Expected a Python file that defines a search, found none at {path}. {_EXAMPLE}")
         module = _execute(path)
         defined = getattr(module, "search", None)
         if not isinstance(defined, Search) and not inspect.isfunction(defined):
@@ -65,9 +63,7 @@ class DefinitionFile:
         except Exception as fault:
             raise SearchError(_explain(self.path, fault)) from fault
         if not isinstance(search, Search):
-            raise SearchError(
-                f"Expected search() in {self.path} to return a Search, got {search!r}. Return it."
-            )
+            raise SearchError(f"Expected search() in {self.path} to return a Search, got {search!r}. Return it.")
         return search
 
 

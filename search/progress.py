@@ -14,8 +14,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from search.console import setting
 from search.recorder import Recorder
-from search.space import Space, flatten
+from search.space import Space
 
 _REDRAW_SECONDS = 0.5
 # Where nobody watches a terminal, one line now and then says the same.
@@ -37,9 +38,7 @@ class Progress(Callback):
         self._varied = [axis.name for axis in space.axes]
         self._began = self._shown = time.monotonic()
         self._last_line = ""
-        self._live = (
-            Live(console=console, auto_refresh=False, transient=False) if console.is_terminal else None
-        )
+        self._live = Live(console=console, auto_refresh=False, transient=False) if console.is_terminal else None
 
     def __getstate__(self) -> dict[str, Any]:
         # Ray Tune keeps its callbacks in a file; a terminal cannot go there and is made anew on resuming.
@@ -118,8 +117,7 @@ class Progress(Callback):
         return Group(table)
 
     def _settings(self, best: dict[str, Any]) -> str:
-        values = flatten({name: best.get(f"config.{name}") for name in self._varied})
-        return "  ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in values.items())
+        return "  ".join(setting(name, best.get(f"config.{name}")) for name in self._varied)
 
     def _time(self, done: int) -> str:
         spent = time.monotonic() - self._began
@@ -131,6 +129,4 @@ class Progress(Callback):
 def _span(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return (
-        f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-    )
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

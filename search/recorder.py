@@ -227,9 +227,7 @@ class Recorder(Callback):
         self._last_cost = self._last_write - began
 
     def _write_reports(self) -> None:
-        self.folder.write_table(
-            f"{self.folder.measurements}/{self._written:08d}.parquet", table_of(self._reports)
-        )
+        self.folder.write_table(f"{self.folder.measurements}/{self._written:08d}.parquet", table_of(self._reports))
         self._reports, self._written = [], self._written + 1
         # The files of 16 writes become one, 16 of those one again, ...: a reader never opens many.
         size = _JOIN
@@ -286,9 +284,5 @@ class Recorder(Callback):
 def _reason(trace: str) -> str:
     """The line of a traceback that names the error."""
     lines = [line.strip() for line in trace.splitlines() if line.strip()]
-    named = [
-        line
-        for line in lines
-        if re.match(r"[A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt|Diverged)\b", line)
-    ]
+    named = [line for line in lines if re.match(r"[A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt|Diverged)\b", line)]
     return (named or lines)[-1]

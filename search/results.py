@@ -153,6 +153,4 @@ class Results:
                 return [self.folder.read_table(path) for path in self.folder.files(self.folder.measurements)]
             except FileNotFoundError:
                 continue
-        raise RunError(
-            f"Expected the files in {self.folder.measurements} to hold still for a moment. Try again."
-        )
+        raise RunError(f"Expected the files in {self.folder.measurements} to hold still for a moment. Try again.")

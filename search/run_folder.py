@@ -135,9 +135,7 @@ class RunFolder:
                 " Give the folder that `huetune run` printed."
             ) from None
         except ValueError as damage:
-            raise RunError(
-                f"Expected JSON in {path}, got: {damage}. The file is damaged; restore it."
-            ) from None
+            raise RunError(f"Expected JSON in {path}, got: {damage}. The file is damaged; restore it.") from None
 
     def write_table(self, path: str, table: pa.Table) -> None:
         """Write Parquet, whole or not at all."""
@@ -183,6 +181,17 @@ class RunFolder:
             target = Path(fetched) / Path(path).name
             pyarrow.fs.copy_files(path, str(target), source_filesystem=self.fs)
             yield target
+
+    @contextmanager
+    def workplace(self, path: str) -> Iterator[Path]:
+        """Where to build a folder of the run: in its place on a disk, else beside us and then sent to the bucket."""
+        if self.is_local:
+            yield Path(path)
+            return
+        with TemporaryDirectory(prefix="huetune-") as scratch:
+            built = Path(scratch) / Path(path).name
+            yield built
+            self.copy_folder(str(built), path, pyarrow.fs.LocalFileSystem())
 
     @contextmanager
     def _whole(self, path: str) -> Iterator[str]:

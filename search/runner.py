@@ -52,9 +52,7 @@ class Interrupted(RunError):
     """The run was stopped by Ctrl-C; what had finished is recorded."""
 
 
-def run(
-    search: Search, *, name: str | None = None, storage: str = "runs", console: Console | None = None
-) -> Results:
+def run(search: Search, *, name: str | None = None, storage: str = "runs", console: Console | None = None) -> Results:
     """Run a search to its end.
 
     Args:
@@ -91,9 +89,7 @@ def run(
             _tuner(search, folder, guard, recorder, progress).fit()
     except (TuneError, RayError) as failure:
         record.close("failed")
-        raise RunError(
-            f"Ray could not go on with the run {name!r}: {failure}. Its log: {folder.log}"
-        ) from failure
+        raise RunError(f"Ray could not go on with the run {name!r}: {failure}. Its log: {folder.log}") from failure
     except BaseException:
         record.close("failed")
         raise
@@ -116,9 +112,7 @@ def connect() -> None:
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
 
 
-def _tuner(
-    search: Search, folder: RunFolder, guard: Guard, recorder: Recorder, progress: Progress
-) -> tune.Tuner:
+def _tuner(search: Search, folder: RunFolder, guard: Guard, recorder: Recorder, progress: Progress) -> tune.Tuner:
     method = copy.deepcopy(search.method)
     if isinstance(method, OptunaSearcher):
         method.iterations, method.score, method.seed = search.iterations, search.score, search.seed
@@ -160,9 +154,9 @@ def _can_be_reused(trainable: Any) -> bool:
 
 
 def _checkpoints(trainable: Any) -> tune.CheckpointConfig:
-    """Classes are saved after every report, functions save themselves; Ray keeps the latest of each trial."""
+    """Classes that can be saved are, after every report; functions save themselves. Ray keeps a trial's latest."""
     saves = inspect.isclass(trainable) and _overrides(trainable, "save_checkpoint")
-    return tune.CheckpointConfig(num_to_keep=1, checkpoint_frequency=1 if saves else 0)
+    return tune.CheckpointConfig(num_to_keep=1, checkpoint_frequency=int(saves), checkpoint_at_end=saves)
 
 
 def _overrides(trainable: Any, method: str) -> bool:

@@ -104,9 +104,7 @@ class OptunaSearcher(Searcher):
         if told is not None and (value := self._value(result)) is not None:
             told.reports[int(result[TRAINING_ITERATION])] = value
 
-    def on_trial_complete(
-        self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
-    ) -> None:
+    def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False) -> None:
         """Tell the sampler how a trial ended."""
         told = self._told.get(trial_id)
         if told is None or told.state != "RUNNING":
@@ -210,9 +208,7 @@ class Bayesian(OptunaSearcher):
         ready = sum(told.state in {"COMPLETE", "PRUNED"} for told in self._told.values())
         if len(self._told) < self.startup or ready == 0:
             return optuna.samplers.RandomSampler(seed=seed)
-        return optuna.samplers.TPESampler(
-            seed=seed, n_startup_trials=0, multivariate=True, constant_liar=True
-        )
+        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=0, multivariate=True, constant_liar=True)
 
     def __repr__(self) -> str:
         return f"Bayesian(kind={self.kind!r}, startup={self.startup})"

@@ -63,11 +63,7 @@ class Number:
 
     def label(self, value: Any) -> Any:
         """What is suggested to get `value`; the inverse of `value`."""
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not self.low <= value <= self.high
-        ):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not self.low <= value <= self.high:
             raise SearchError(
                 f"Expected {self.name!r} between {self.low} and {self.high}, got {value!r}."
                 " Change the point, or widen the axis."

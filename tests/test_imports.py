@@ -22,9 +22,7 @@ def offenders(package: str, forbidden: str, but_for: frozenset[str] = frozenset(
     found = []
     for file in sorted((ROOT / package).rglob("*.py")):
         name = str(file.relative_to(ROOT))
-        if name not in but_for and any(
-            i == forbidden or i.startswith(forbidden + ".") for i in imports(file)
-        ):
+        if name not in but_for and any(i == forbidden or i.startswith(forbidden + ".") for i in imports(file)):
             found.append(name)
     return found
 
@@ -46,9 +44,7 @@ def offenders(package: str, forbidden: str, but_for: frozenset[str] = frozenset(
         ("colorizer", "pickle", frozenset()),
     ],
 )
-def test_a_floor_imports_only_what_lies_below_it(
-    package: str, forbidden: str, but_for: frozenset[str]
-) -> None:
+def test_a_floor_imports_only_what_lies_below_it(package: str, forbidden: str, but_for: frozenset[str]) -> None:
     assert offenders(package, forbidden, but_for) == []
 
 

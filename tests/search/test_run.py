@@ -182,9 +182,7 @@ def test_a_run_in_which_every_trial_fails_says_so_and_keeps_the_reasons(tmp_path
         raise KeyError("no such layer")
 
     space = {"x": tune.uniform(0, 1)}
-    results = Search(trainable=broken, space=space, metric="loss", mode="min", trials=2).run(
-        "broken", str(tmp_path)
-    )
+    results = Search(trainable=broken, space=space, metric="loss", mode="min", trials=2).run("broken", str(tmp_path))
     assert list(results.table()["error"]) == ["KeyError: 'no such layer'"] * 2
     assert results.top(3) == []
     with pytest.raises(NoFinishedTrialError, match="found none among 2"):
@@ -198,13 +196,27 @@ def test_whatever_ray_tune_takes_is_a_trainable(tmp_path: Path) -> None:
 
     wrapped = tune.with_resources(tune.with_parameters(train, offset=10.0), {"cpu": 2})
     space = {"x": tune.uniform(0, 1)}
-    results = Search(
-        trainable=wrapped, space=space, metric="loss", mode="min", trials=3, method=Bayesian()
-    ).run("wrapped", str(tmp_path))
+    results = Search(trainable=wrapped, space=space, metric="loss", mode="min", trials=3, method=Bayesian()).run(
+        "wrapped", str(tmp_path)
+    )
     assert (results.table()["status"] == "finished").all()
     assert (results.table()["resources.cpu"] == 2).all()
     assert results.best.score >= 10
     assert results.table()["metric.best_iteration"].tolist() == [1, 1, 1]
+
+
+def test_a_class_that_cannot_be_saved_or_reused_is_run_all_the_same(tmp_path: Path) -> None:
+    class Bare(tune.Trainable):
+        def setup(self, config: dict[str, Any]) -> None:
+            self.x = config["x"]
+
+        def step(self) -> dict[str, Any]:
+            return {"loss": self.x, "done": self.iteration >= 1}
+
+    space = {"x": tune.uniform(0, 1)}
+    table = Search(trainable=Bare, space=space, metric="loss", mode="min", trials=2).run("b", str(tmp_path)).table()
+    assert list(table["status"]) == ["finished", "finished"]
+    assert table["checkpoint"].isna().all()
 
 
 def test_the_last_report_counts_where_the_search_says_so(tmp_path: Path) -> None:

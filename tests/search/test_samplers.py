@@ -117,12 +117,8 @@ def test_every_trial_has_a_seed_of_its_own_unless_the_space_gives_one(kind: Any)
     assert searcher.suggest("t")["seed"] == 7
 
 
-@pytest.mark.parametrize(
-    ("mode", "score", "value"), [("min", "best", 1), ("min", "last", 3), ("max", "best", 4)]
-)
-def test_what_counts_is_the_best_or_the_last_report_as_the_search_says(
-    mode: str, score: Any, value: float
-) -> None:
+@pytest.mark.parametrize(("mode", "score", "value"), [("min", "best", 1), ("min", "last", 3), ("max", "best", 4)])
+def test_what_counts_is_the_best_or_the_last_report_as_the_search_says(mode: str, score: Any, value: float) -> None:
     searcher = ready(Random, mode=mode, score=score, iterations=3)
     searcher.suggest("t")
     for iteration, loss in enumerate([4.0, 1.0], start=1):
@@ -177,11 +173,7 @@ def test_a_searcher_without_a_space_says_what_it_needs() -> None:
         Random().suggest("t")
 
 
-@pytest.mark.parametrize(
-    ("settings", "rule"), [({"kind": "grid"}, "'tpe', got 'grid'"), ({"startup": 0}, "startup=0")]
-)
-def test_a_bayesian_search_that_cannot_be_is_named_at_construction(
-    settings: dict[str, Any], rule: str
-) -> None:
+@pytest.mark.parametrize(("settings", "rule"), [({"kind": "grid"}, "'tpe', got 'grid'"), ({"startup": 0}, "startup=0")])
+def test_a_bayesian_search_that_cannot_be_is_named_at_construction(settings: dict[str, Any], rule: str) -> None:
     with pytest.raises(SearchError, match=rule):
         Bayesian(**settings)

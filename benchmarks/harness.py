@@ -1,0 +1,67 @@
+"""What every benchmark shares: its options, the machine it ran on, intervals, the table and the JSON file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+Row = dict[str, Any]
+
+
+def arguments(description: str | None) -> argparse.Namespace:
+    """`--quick` for a rough figure in little time, `--json FILE` for the record."""
+    parser = argparse.ArgumentParser(description=(description or "").split("\n", 1)[0])
+    parser.add_argument("--quick", action="store_true", help="less of everything, for a rough figure")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
+    return parser.parse_args()
+
+
+def machine() -> Row:
+    """The machine and the versions a figure belongs to."""
+    packages = {name: metadata.version(name) for name in ("ray", "optuna", "torch", "numpy")}
+    return {"cpu": _cpu(), "cores": os.cpu_count(), "python": platform.python_version(), **packages}
+
+
+def interval(
+    values: Sequence[float] | np.ndarray,
+    statistic: Callable[..., Any] = np.mean,
+    level: float = 0.95,
+    repeats: int = 2000,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of a statistic that takes `axis` (Efron and Tibshirani 1993)."""
+    samples = np.asarray(values)
+    drawn = np.random.default_rng(0).integers(0, len(samples), (repeats, len(samples)))
+    low, high = np.quantile(statistic(samples[drawn], axis=1), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def finish(options: argparse.Namespace, rows: list[Row], summary: Row) -> None:
+    """Print the table and, where asked for, write {"machine", "rows", "summary"}."""
+    about, console = machine(), Console(highlight=False)
+    console.print(", ".join(f"{name} {value}" for name, value in about.items()))
+    table = Table(*rows[0], box=None)
+    for row in rows:
+        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
+    console.print(table)
+    console.print(summary)
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps({"machine": about, "rows": rows, "summary": summary}, indent=1) + "\n")
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")

@@ -1,0 +1,9 @@
+from .definition import Search as Search
+from .errors import NoFinishedTrialError as NoFinishedTrialError
+from .errors import RunError as RunError
+from .errors import SearchError as SearchError
+from .results import Results as Results
+from .results import TrialRecord as TrialRecord
+from .samplers import Bayesian as Bayesian
+from .samplers import Random as Random
+from .stopping import asha as asha
