@@ -7,6 +7,7 @@ the start of the cluster.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import tempfile
 import time
@@ -51,7 +52,7 @@ class Ends(tune.Callback):
 
 def between(times: list[float]) -> list[float]:
     """Milliseconds between one ending and the next, in order of time."""
-    return [1000 * (b - a) for a, b in zip(times, times[1:], strict=False)]
+    return [1000 * (b - a) for a, b in itertools.pairwise(times)]
 
 
 def ours(trials: int, folder: Path) -> list[float]:

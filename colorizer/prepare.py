@@ -180,7 +180,8 @@ def _no_pair(pairing: Pairing, colors: Path, lines: Path | None) -> str:
         suffixes = " ".join(sorted(SUFFIXES))
         return f"There is no drawing in {empty}{_passed_over(pairing)}. Expected images: {suffixes}."
     return (
-        f"No drawing in {colors} has its line art in {lines}: {counts['color']} there, {counts['line']} here"
+        f"No drawing in {colors} has its line art in {lines}; without a partner are {counts['color']} of the former "
+        f"and {counts['line']} of the latter"
         f"{_passed_over(pairing)}. Names must match but for the suffix, subfolders included: "
         f"{colors.name}/cat/1.png goes with {lines.name}/cat/1.png."
     )

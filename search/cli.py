@@ -165,7 +165,8 @@ def report(
     out.print(f"report: {write_report(Results(run), output)}")
 
 
-def _add_workload_commands() -> None:
+def add_workload_commands() -> None:
+    """Add what installed workloads offer, under the entry points `huetune.commands`."""
     for entry_point in sorted(metadata.entry_points(group="huetune.commands"), key=lambda entry: entry.name):
         try:
             app.command(entry_point.name)(entry_point.load())
@@ -175,5 +176,5 @@ def _add_workload_commands() -> None:
 
 def main() -> None:
     """Run the console script."""
-    _add_workload_commands()
+    add_workload_commands()
     app(args=sys.argv[1:])

@@ -21,13 +21,13 @@ def table_of(rows: Sequence[Row]) -> pa.Table:
 
 
 def column(values: Sequence[Any]) -> pa.Array:
-    """The values as one Arrow type: numbers as numbers, and a mixture of kinds as JSON text."""
+    """The values as one Arrow type: numbers as numbers; a mixture of kinds as texts, JSON for what is none."""
     plain = [v.item() if isinstance(v, np.generic) else v for v in values]
     kinds = {type(v) for v in plain if v is not None}
     if kinds == {int, float}:
         plain = [None if v is None else float(v) for v in plain]
     elif len(kinds) > 1 or kinds & {list, tuple, dict}:
-        plain = [None if v is None else json.dumps(as_data(v)) for v in plain]
+        plain = [v if v is None or isinstance(v, str) else json.dumps(as_data(v)) for v in plain]
     try:
         # NaN stays NaN: a metric that was not a number is not the same as one that was not reported.
         return pa.array(plain, from_pandas=False)

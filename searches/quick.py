@@ -1,4 +1,4 @@
-"""A first search for the colours of line drawings: learning rates, costs and the generator's shape, in minutes on a CPU.
+"""A first search for the colours of line drawings: learning rates, costs and the shape of the generator.
 
 huetune run searches/quick.py --data DATASET --name quick
 """

@@ -63,8 +63,8 @@ def test_the_record_of_a_search_names_its_parts() -> None:
         ("search = 3", "to define `search`, found 3"),
         ("\n\n1 / 0", "line 3: ZeroDivisionError"),
         (
-            "from ray import tune\nfrom search import Search\nsearch = Search(trainable=print, metric='m', mode='min',\n"
-            "  space={'lr': tune.loguniform(1e-2, 1e-5)})",
+            "from ray import tune\nfrom search import Search\n"
+            "search = Search(trainable=print, metric='m', mode='min',\n  space={'lr': tune.loguniform(1e-2, 1e-5)})",
             r"line 3: Expected low < high, both finite, for 'lr', got low=0.01, high=1e-05",
         ),
     ],

@@ -1,0 +1,46 @@
+"""The README keeps its word: its Python runs, its files and commands exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.mark.usefixtures("cluster")
+def test_the_python_of_the_readme_runs_as_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    snippets = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(snippets) >= 2
+    namespace = {"__name__": "readme"}
+    for snippet in snippets:
+        exec(snippet, namespace)
+    shown = capsys.readouterr().out
+    assert "config.lr" in shown
+    assert (tmp_path / "runs" / "first" / "trials.parquet").is_file()
+
+
+def test_every_file_the_readme_points_to_is_there() -> None:
+    targets = re.findall(r"\]\(([^)#]+)\)", README)
+    assert targets
+    assert [t for t in targets if "://" not in t and not (ROOT / t).exists()] == []
+
+
+def test_every_command_the_readme_shows_exists() -> None:
+    from search.cli import add_workload_commands, app
+
+    add_workload_commands()
+    overview = CliRunner().invoke(app, ["--help"]).output
+    for command in set(re.findall(r"huetune ([a-z]+)", README)) - {"searches", "brings"}:
+        assert f" {command} " in overview, command
+
+
+def test_every_make_target_the_readme_shows_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"\$ make (\w+)", README):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
