@@ -92,15 +92,16 @@ def build(
     table = _table(test, weights, val_mse, judge=crew.judge, ships=method, seed=seed)
     ensemble = Ensemble(crew.members(weights[method]), method, _notes(crew, weights, val_mse, reason, seed))
     steps.next("pictures")
-    ensemble_scores = test.scores[method][crew.judge.gain_metric]
-    chosen = choose_examples(ensemble_scores)
+    shown = {"best_single": "best_single", "ensemble": method}
+    shown_scores = {kind: test.scores[name][crew.judge.gain_metric] for kind, name in shown.items()}
+    chosen = choose_examples(shown_scores["ensemble"])
     drawn = draw_examples(crew.judge, crew.predictors[0], ensemble, chosen)
     steps.next("writing")
     with whole_folder(output) as folder:
         ensemble.write(folder)
         table.to_parquet(folder / SCORES, index=False)
         _correlation(crew.labels, per_example.mean(axis=0)).to_parquet(folder / CORRELATION, index=False)
-        write_pictures(folder / PICTURES, drawn, chosen, ensemble_scores)
+        write_pictures(folder / PICTURES, drawn, chosen, shown_scores)
         steps.say("written")
     steps.next("done")
     members = tuple(crew.candidates)

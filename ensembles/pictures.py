@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,14 +61,17 @@ def draw_examples(judge: Predictor, best: Predictor, ensemble: Predictor, chosen
     return drawn
 
 
-def write_pictures(path: Path, drawn: dict[int, Any], chosen: dict[int, str], scores: Sequence[float] | Floats) -> None:
-    """A row a picture, image as {bytes, path}; `score` is the ensemble's on that example."""
+def write_pictures(path: Path, drawn: dict[int, Any], chosen: dict[int, str], scores: Mapping[str, Floats]) -> None:
+    """A row a picture, image as {bytes, path}; `score` is that of the picture, null for inputs and targets.
+
+    `scores` holds those of the whole split, (N,), by kind of picture.
+    """
     rows = [
         {
             "example": name,
             "kind": kind,
             "reason": reason,
-            "score": float(scores[position]),
+            "score": float(scores[kind][position]) if kind in scores else None,
             "image": {"bytes": png, "path": f"{position:06d}_{kind}.png"},
         }
         for position, reason in chosen.items()

@@ -144,13 +144,13 @@ def ensemble(
         )
     out.print(score_table(built.scores))
     for item in built.set_aside:
-        out.print(f"set aside: {item.candidate.trial_id}: {item.reason}")
+        out.print(f"set aside: {item.candidate.source}: {item.reason}")
     out.print(f"ships: {built.method} ({built.reason})")
     out.print(f"next: huetune report {run}, huetune colorize {found.folder.ensemble} IMAGE... -o DIR")
 
 
 @app.command()
-@explained(RunError)
+@explained(RunError, OSError)
 def report(
     run: RunArgument,
     output: Annotated[

@@ -184,7 +184,7 @@ class RunFolder:
 
     @contextmanager
     def workplace(self, path: str) -> Iterator[Path]:
-        """Where to build a folder of the run: in its place on a disk, else beside us and then sent to the bucket."""
+        """Where to build a folder of the run: in its place on a disk, else here and then sent to the bucket."""
         if self.is_local:
             yield Path(path)
             return

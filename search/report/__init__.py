@@ -1,1 +1,5 @@
 """The report of a run: tables (no Plotly), figures (no results), and the page that holds them."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,92 @@
+"""Small pieces of HTML, each safe for any text: escaped here, and nowhere forgotten."""
+
+import base64
+import html
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import plotly.graph_objects as go
+
+MAGIC = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIFF": "image/webp"}
+
+
+def esc(text: object) -> str:
+    """Text as HTML shows it literally, in an element or in an attribute."""
+    return html.escape(str(text), quote=True)
+
+
+def embedded_json(data: Any) -> str:
+    """JSON that nothing inside can end the surrounding <script> element."""
+    text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def trial_link(number: int) -> str:
+    """A link that opens the trial in the table of trials."""
+    return f'<a href="#trial-{number}" class="trial-link">Trial {number}</a>'
+
+
+def data_uri(image: bytes) -> str | None:
+    """A picture as a data URI; None where the bytes are no picture that browsers show."""
+    for magic, kind in MAGIC.items():
+        if image.startswith(magic):
+            return f"data:{kind};base64,{base64.b64encode(image).decode('ascii')}"
+    return None
+
+
+def note(sentence: str) -> str:
+    """What stands in place of a figure that would say nothing. `sentence` is HTML."""
+    return f'<p class="note">{sentence}</p>'
+
+
+def section(anchor: str, title: str, parts: Iterable[str]) -> str:
+    """A section with a heading that links to itself."""
+    head = f'<h2><a href="#{anchor}" aria-label="Link to {esc(title)}">{esc(title)}</a></h2>'
+    return f'<section id="{anchor}">{head}{"".join(parts)}</section>'
+
+
+def table(head: list[str], rows: list[list[str]], marked: int | None = None, label: str = "") -> str:
+    """A table of HTML cells: the first column names the row, the others are numbers. `marked` is a row in
+    use."""
+    top = "".join(f'<th scope="col">{cell}</th>' for cell in head)
+    body = []
+    for index, (name, *cells) in enumerate(rows):
+        values = "".join(f"<td>{cell}</td>" for cell in cells)
+        body.append(f'<tr{" class=marked" if index == marked else ""}><th scope="row">{name}</th>{values}</tr>')
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{esc(label)}"><table class="numbers">'
+        f"<thead><tr>{top}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
+    )
+
+
+@dataclass
+class Figures:
+    """Counts the figures of a page, so that each has an id of its own."""
+
+    drawn: list[str] = field(default_factory=list)
+
+    def place(
+        self,
+        figure: go.Figure,
+        title: str,
+        caption: str,
+        description: str,
+        *,
+        css: str = "card",
+        level: int = 3,
+    ) -> str:
+        """A card with a title, a caption (HTML), the figure drawn when scrolled to, and a description to be
+        read out."""
+        name = f"figure-{len(self.drawn) + 1}"
+        self.drawn.append(name)
+        height = int(figure.layout.height or 380)
+        about = f'<p class="caption">{caption}</p>' if caption else ""
+        return (
+            f'<figure class="{css}"><h{level} id="{name}-title">{esc(title)}</h{level}>{about}'
+            f'<div class="plot-scroll"><div class="plot" id="{name}" role="img" style="height:{height}px" '
+            f'aria-label="{esc(title)}. {esc(description)}"></div></div>'
+            f'<script type="application/json" data-for="{name}">{embedded_json(figure.to_json())}</script>'
+            "</figure>"
+        )

@@ -1,0 +1,135 @@
+"""Warnings that matter: what a reader should know before trusting the winner. Sentences, no figures."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from search.report.parameters import Parameter
+from search.report.tables import Snapshot
+from search.report.wording import count, number, plain, with_unit
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A warning: what is so, and what to do about it. `trials` are the numbers it speaks of."""
+
+    title: str
+    text: str
+    trials: tuple[int, ...] = ()
+
+
+def verdicts(snap: Snapshot) -> list[Verdict]:
+    """The warnings of a run, the weightiest first; empty where there is nothing to warn of."""
+    found = [_close_second(snap), *_edges(snap), _still_improving(snap), _failures(snap)]
+    return [verdict for verdict in found if verdict is not None]
+
+
+def report_noise(snap: Snapshot) -> float:
+    """How much the winner's metric wobbles from one report to the next in its last half, NaN below four
+    reports.
+
+    The median absolute second difference, over sqrt(6): a steady trend does not count as wobble.
+    """
+    if snap.best is None:
+        return float("nan")
+    values = snap.curve(snap.best)["value"].to_numpy(float)
+    tail = values[min(len(values) // 2, max(len(values) - 4, 0)) :]
+    return float(np.median(np.abs(np.diff(tail, n=2))) / np.sqrt(6)) if len(tail) >= 4 else float("nan")
+
+
+def _close_second(snap: Snapshot) -> Verdict | None:
+    ranked = snap.counted()
+    if len(ranked) < 3:
+        return None
+    first, second = ranked.iloc[0], ranked.iloc[1]
+    gap = abs(float(first["score"] - second["score"]))
+    spread = float(np.subtract(*np.quantile(ranked["score"], [0.75, 0.25])))
+    noise = report_noise(snap)
+    if not gap <= max(0.02 * spread, noise if np.isfinite(noise) else 0.0):
+        return None
+    if gap == 0:
+        tied = ranked[ranked["score"] == first["score"]]["number"]
+        text = f"{count(len(tied), 'trial')} share the best score; the first of them is shown as the winner."
+        return Verdict("The best score is shared", text, tuple(int(n) for n in tied[:8]))
+    behind = with_unit(number(gap, 2), snap.goal.unit)
+    text = (
+        f"Trial {int(second['number'])} is {behind} behind, less than the winner's own score moves between "
+        "two reports or than trials differ by chance. Train both again with other seeds before preferring one."
+    )
+    return Verdict("The winner is hardly ahead of the second", text, (int(second["number"]),))
+
+
+def _edges(snap: Snapshot) -> list[Verdict]:
+    if snap.best is None or len(snap.counted()) < 4:
+        return []
+    config = snap.config(snap.best)
+    found = []
+    for parameter in snap.varying:
+        if parameter.name not in config or parameter.kind == "choice":
+            continue
+        value = config[parameter.name]
+        at = parameter.position(value)
+        if not (at <= 0.02 or at >= 0.98):
+            continue
+        found.append(_edge(parameter, float(value), "lower" if at <= 0.02 else "upper"))
+    return found
+
+
+def _edge(parameter: Parameter, value: float, end: str) -> Verdict:
+    low, high = plain(parameter.low, 3), plain(parameter.high, 3)
+    text = (
+        f"The winner has {parameter.name} = {plain(value)}, at the {end} end of the range that was searched "
+        f"({low} to {high}). Better values may lie beyond: widen the range and search on."
+    )
+    return Verdict(f"{parameter.name} ended at the edge of its range", text)
+
+
+def _still_improving(snap: Snapshot) -> Verdict | None:
+    if snap.best is None:
+        return None
+    curve = snap.curve(snap.best)
+    values = curve["value"].to_numpy(float) * snap.goal.sign
+    if len(values) < 4:
+        return None
+    tail = max(2, len(values) // 4)
+    gained = values[-tail:].max() - values[:-tail].max()
+    whole = values.max() - values[0]
+    at_the_end = values.argmax() >= len(values) - max(1, tail // 2)
+    if not (at_the_end and whole > 0 and gained > 0.03 * whole):
+        return None
+    name, amount = snap.goal.name, with_unit(number(gained, 2), snap.goal.unit)
+    text = (
+        f"{name} got better by {amount} over the last {tail} of its {len(values)} reports. "
+        "More iterations would probably improve it further."
+    )
+    return Verdict("The best trial was still improving when it ended", text)
+
+
+def _failures(snap: Snapshot) -> Verdict | None:
+    failed = snap.trials[snap.trials["status"] == "failed"]
+    if not len(failed):
+        return None
+    texts: dict[str, str] = {}
+    reasons: Counter[str] = Counter()
+    for error in failed["error"]:
+        kind = re.sub(r"\d+", "#", reason(error))  # the same failure at another size or iteration is the same failure
+        texts.setdefault(kind, reason(error))
+        reasons[kind] += 1
+    listed = "; ".join(
+        f"{n} × {texts[kind]}" if len(reasons) > 1 else texts[kind] for kind, n in reasons.most_common(3)
+    )
+    more = f"; and {count(len(reasons) - 3, 'other reason')}" if len(reasons) > 3 else ""
+    numbers = tuple(int(n) for n in failed["number"][:8])
+    return Verdict(f"{count(len(failed), 'trial')} failed", f"{listed}{more}.", numbers)
+
+
+def reason(error: str | None, longest: int = 160) -> str:
+    """The line of an error that says why: the last that is not indented, shortened."""
+    lines = [line for line in (error or "").strip().splitlines() if line.strip()]
+    if not lines:
+        return "no reason was recorded"
+    flush = [line for line in lines if not line.startswith((" ", "\t", "Traceback"))]
+    text = (flush or lines)[-1].strip().rstrip(".")
+    return text if len(text) <= longest else text[: longest - 1] + "…"

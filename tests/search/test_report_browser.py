@@ -1,0 +1,242 @@
+"""The page in a real browser: every figure drawn, nothing asked of the network, and every control does what it says."""
+
+import importlib.util
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from search.report.page import write_report
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+expect = sync_api.expect
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium was found to open the page in")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def _load(name):
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+runs = _load("report_run")
+edges = _load("test_report_page")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    return write_report(runs.synthetic_run(70), tmp_path_factory.mktemp("report") / "report.html")
+
+
+@pytest.fixture
+def visit(browser):
+    """Open a file; at the end, nothing may have gone wrong and nothing may have been asked of the network."""
+    contexts, troubles = [], []
+
+    def open_page(path, width=1280, theme="light", fragment=""):
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=theme, reduced_motion="reduce"
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda m: troubles.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("dialog", lambda dialog: (troubles.append(dialog.message), dialog.dismiss()))
+        page.on("request", lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else troubles.append(r.url))
+        page.goto(path.as_uri() + fragment)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert troubles == []
+
+
+def draw_all(page):
+    """Make the window as high as the page, so that every figure is in view; the number of figures."""
+    height = page.evaluate("document.documentElement.scrollHeight")
+    page.set_viewport_size({"width": page.viewport_size["width"], "height": height})
+    figures = page.locator(".plot").count()
+    expect(page.locator(".plot[data-drawn=true]")).to_have_count(figures, timeout=20_000)
+    return figures
+
+
+MARKS = ".scatterlayer .point, .scatterlayer .js-line, .heatmaplayer image, .heatmaplayer .hm"
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])
+def test_every_figure_is_drawn_and_none_is_empty(visit, report, width, theme):
+    page = visit(report, width, theme)
+
+    assert draw_all(page) == 12
+    for plot in page.locator(".plot").all():
+        boxes = plot.locator(MARKS).evaluate_all(
+            "marks => marks.map(m => m.getBoundingClientRect()).map(b => b.width + b.height)"
+        )
+        assert boxes, plot.get_attribute("aria-label")
+        assert max(boxes) > 2
+
+
+def test_a_narrow_page_never_scrolls_sideways(visit, report):
+    width = 390
+    page = visit(report, width)
+    draw_all(page)
+    page.locator("#trial-table .opener").first.click()
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for plot in page.locator(".plot-scroll").all():
+        box = plot.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+
+
+def test_figures_below_are_drawn_only_when_scrolled_to(visit, report):
+    page = visit(report)
+    page.wait_for_timeout(500)
+    assert page.locator(".plot[data-drawn]").count() < 4
+
+    page.locator(".plot").last.scroll_into_view_if_needed()
+    expect(page.locator(".plot").last).to_have_attribute("data-drawn", "true")
+
+
+def test_figures_follow_the_theme_while_the_page_is_open(visit, report):
+    page = visit(report)
+    page.locator("#figure-1").scroll_into_view_if_needed()
+    page.wait_for_selector("#figure-1[data-drawn]")
+    text = page.locator("#figure-1 .xtick text").first
+    expect(text).to_have_css("fill", "rgb(91, 99, 110)")
+
+    page.emulate_media(color_scheme="dark")
+    expect(text).to_have_css("fill", "rgb(164, 171, 181)")
+
+
+def test_everything_is_drawn_for_print_in_light_colours(visit, report):
+    page = visit(report, theme="dark")
+    page.emulate_media(media="print")
+    expect(page.locator(".plot[data-drawn=true]")).to_have_count(12, timeout=20_000)
+
+    expect(page.locator("body")).to_have_css("background-color", "rgb(255, 255, 255)")
+    expect(page.locator("#figure-1 .xtick text").first).to_have_css("fill", "rgb(91, 99, 110)")
+    assert len(page.pdf(format="A4")) > 50_000
+
+
+def test_trials_are_sorted_by_any_column_with_gaps_last(visit, report):
+    page = visit(report)
+    header = page.locator("#trial-table thead th").nth(2)
+
+    def scores():
+        return page.locator("#trial-table tbody tr.row td:nth-child(3)").all_inner_texts()
+
+    header.locator("button").click()
+    assert header.get_attribute("aria-sort") == "descending"
+    page.locator("#more").click()
+    down = scores()
+    assert len(down) == 70
+    numbers = [float(text) for text in down if text != "–"]
+    assert numbers == sorted(numbers, reverse=True)
+    assert set(down[len(numbers) :]) == {"–"}
+
+    header.locator("button").click()
+    assert header.get_attribute("aria-sort") == "ascending"
+    up = scores()
+    assert [float(text) for text in up if text != "–"] == numbers[::-1]
+    assert set(up[len(numbers) :]) == {"–"}
+
+
+def test_trials_are_filtered_by_any_text(visit, report):
+    page = visit(report)
+    page.fill("#filter", "failed GPU memory")
+    rows = page.locator("#trial-table tbody tr.row")
+
+    assert 0 < rows.count() < 20
+    assert page.locator("#shown").inner_text() == f"{rows.count()} of 70 trials"
+    assert set(page.locator(".status").all_inner_texts()) == {"failed"}
+    page.fill("#filter", "nothing is called this")
+    assert rows.count() == 0
+    page.fill("#filter", "")
+    assert rows.count() == 50
+
+
+def test_a_row_opens_its_configuration_and_its_error(visit, report):
+    page = visit(report)
+    opener = page.locator("#row-7 .opener")
+    opener.click()
+
+    assert opener.get_attribute("aria-expanded") == "true"
+    detail = page.locator("#row-7 + tr.detail")
+    assert '"lr_g": ' in detail.inner_text()
+    assert "Traceback (most recent call last)" in detail.inner_text()
+    opener.press("Enter")
+    assert page.locator("tr.detail").count() == 0
+
+
+def test_a_link_to_a_trial_opens_it_wherever_it_is(visit, report):
+    page = visit(report, fragment="#trial-66")
+    page.wait_for_selector("#row-66 + tr.detail")
+    expect(page.locator("#row-66")).to_be_in_viewport()
+
+    page.fill("#filter", "nothing is called this")
+    page.locator("#answer a.trial-link").first.click()
+    number = page.locator("#answer a.trial-link").first.inner_text().split()[1]
+    page.wait_for_selector(f"#row-{number} + tr.detail")
+
+
+def test_a_click_on_a_point_opens_its_trial(visit, report):
+    page = visit(report)
+    page.locator("#figure-1").scroll_into_view_if_needed()
+    page.wait_for_selector("#figure-1[data-drawn]")
+    star = page.locator("#figure-1 .scatterlayer .trace").filter(has=page.locator(".point")).last.locator(".point").last
+    box = star.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_selector("#figure-1 .hoverlayer .hovertext")
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_selector("tr.detail")
+
+
+def test_the_configuration_is_copied(visit, report):
+    page = visit(report)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("button[data-copy=winner]").click()
+    page.wait_for_selector("button[data-copy=winner]:text('Copied')")
+
+    scope = {}
+    exec(page.evaluate("navigator.clipboard.readText()"), scope)
+    assert 1e-5 <= scope["config"]["lr_g"] <= 1e-2
+
+
+def test_no_text_of_a_user_runs(visit, tmp_path):
+    page = visit(write_report(edges.evil_run(), tmp_path / "evil.html"))
+    draw_all(page)
+    for opener in range(3):
+        page.locator("#trial-table .opener").nth(opener).click()
+
+    assert page.evaluate("window.hacked") is None
+    assert "<script>window.hacked" in page.locator("tr.detail").first.inner_text()
+    assert page.locator(".plot a").count() == 0
+
+
+@pytest.mark.parametrize("name", ["one trial", "mixed choices", "gain unknown"])
+def test_a_run_at_the_edge_draws_what_it_promises(visit, tmp_path, name):
+    run, _ = edges.EDGES[name]
+    draw_all(visit(write_report(run, tmp_path / "edge.html"), width=390))

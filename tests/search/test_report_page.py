@@ -1,0 +1,292 @@
+"""The page as a file: whole, self-contained, safe, and calm about whatever a run holds."""
+
+import base64
+import importlib.util
+import json
+import re
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from plotly.offline import get_plotlyjs
+
+from search.report import report_html, write_report
+from search.results import Results
+
+_SPEC = importlib.util.spec_from_file_location("report_run", Path(__file__).with_name("report_run.py"))
+runs = importlib.util.module_from_spec(_SPEC)
+sys.modules["report_run"] = runs
+_SPEC.loader.exec_module(runs)
+
+EVIL = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>\"'&"
+
+
+class Page(HTMLParser):
+    """Every element with its attributes, and the text of the page without its scripts and styles."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.scripts, self.words, self._inside = [], [], [], None
+        self.feed(text.replace(get_plotlyjs(), "Plotly"))  # 5 MB that the parser need not read
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag in ("script", "style"):
+            self._inside = (tag, dict(attrs))
+
+    def handle_endtag(self, tag):
+        if self._inside and self._inside[0] == tag:
+            self._inside = None
+
+    def handle_data(self, data):
+        if self._inside:
+            self.scripts.append((*self._inside, data))
+        else:
+            self.words.append(data)
+
+    def embedded(self, name):
+        return json.loads(next(data for _, attrs, data in self.scripts if name in attrs.values()))
+
+
+@pytest.fixture(scope="module")
+def run():
+    return runs.synthetic_run(30)
+
+
+@pytest.fixture(scope="module")
+def page(run):
+    return Page(report_html(run))
+
+
+def test_the_file_appears_whole_and_alone(run, tmp_path):
+    output = write_report(Results(runs.write_run(run, tmp_path / "run")), tmp_path / "new" / "report.html")
+
+    assert [path.name for path in output.parent.iterdir()] == ["report.html"]
+    text = output.read_text(encoding="utf-8")
+    assert text.startswith("<!doctype html>")
+    assert text.rstrip().endswith("</html>")
+    assert output.stat().st_size < 6e6
+
+
+def test_a_report_lies_in_its_run_unless_told_otherwise(run, tmp_path):
+    folder = runs.write_run(run, tmp_path / "run")
+
+    assert Path(write_report(Results(folder))) == folder / "report.html"
+    assert (folder / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    with pytest.raises(ValueError, match="Expected an output"):
+        write_report(run)
+
+
+def test_a_report_that_cannot_be_made_leaves_the_old_one(run, tmp_path):
+    output = tmp_path / "report.html"
+    output.write_text("old")
+    with pytest.raises(TypeError):
+        write_report(replace(run, measured=None), output)
+
+    assert output.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [output]
+
+
+def test_nothing_is_loaded_from_anywhere(page):
+    for tag, attributes in page.elements:
+        for name in ("src", "srcset", "href", "action", "poster", "data"):
+            value = attributes.get(name) or ""
+            assert value.startswith(("data:", "#")) or not value, (tag, value[:60])
+    policy = next(a["content"] for t, a in page.elements if a.get("http-equiv") == "Content-Security-Policy")
+    assert "default-src 'none'" in policy
+    for tag, _, data in page.scripts:
+        if tag == "style":
+            assert "url(" not in data
+            assert "@import" not in data
+
+
+def test_the_answer_comes_first(run, page):
+    best = run.trials.loc[run.trials["score"].idxmax()]
+    sections = [attributes["id"] for tag, attributes in page.elements if tag == "section"]
+
+    assert sections == ["answer", "pictures", "search", "ensemble", "trials", "about"]
+    for words in ("Best score", "Ensemble's gain", "Trials", "Time", "Saved by stopping early", "higher is better"):
+        assert words in page.text
+    assert f"Trial {best['number']} reached the highest PSNR" in page.text
+    assert f"{best['score']:.2f}" in page.text
+    assert "95 % interval +1.01 to +1.23" in page.text
+    assert f'"lr_g": {float(best["config.lr_g"])!r}' in page.text
+
+
+def test_every_figure_is_named_and_described(page):
+    plots = [attributes for _, attributes in page.elements if attributes.get("class") == "plot"]
+
+    assert len(plots) == len({a["id"] for a in plots}) == 12
+    for attributes in plots:
+        assert attributes["role"] == "img"
+        assert len(attributes["aria-label"]) > 20
+        assert page.embedded(attributes["id"])["data"]
+
+
+def test_pictures_are_inside_and_named(run, page):
+    images = [attributes for tag, attributes in page.elements if tag == "img"]
+
+    assert len(images) == len(run.pictures)
+    assert base64.b64decode(images[0]["src"].split(",")[1]) == run.pictures["image"].iloc[0]["bytes"]
+    assert {image["alt"].split(": ")[1] for image in images} == {"line", "best single", "ensemble", "truth"}
+
+
+def test_the_table_of_trials_has_everything(run, page):
+    data = page.embedded("trial-data")
+
+    assert len(data["rows"]) == 30
+    assert [column["label"] for column in data["columns"][:3]] == ["Trial", "Status", "PSNR (dB)"]
+    failed = next(row for row in data["rows"] if row["status"] == "failed")
+    assert "out of GPU memory" in failed["error"]
+    assert failed["cells"][2] == [None, "–"]
+    assert data["rows"][0]["config"]["adam/betas"] == run.trials["config.adam/betas"].iloc[0]
+
+
+def evil_run():
+    """A run in which every string a user can set is an attack."""
+    run = runs.synthetic_run(12)
+    trials = run.trials.rename(columns={"config.norm": f"config.{EVIL}"})
+    trials[f"config.{EVIL}"] = EVIL
+    trials.loc[0, f"config.{EVIL}"] = "other"
+    for column in ("error", "node", "stage", "suggested_by", "checkpoint", "config.data"):
+        trials[column] = EVIL
+    space = {name: spec for name, spec in run.definition["space"].items() if name != "norm"}
+    space[EVIL] = {"type": "choice", "values": [EVIL, "other"]}
+    texts = ("name", "method", "scheduler", "trainable", "command", "git_commit", "seed")
+    definition = {**run.definition, "space": space, "metric": EVIL, **dict.fromkeys(texts, EVIL)}
+    definition |= {"versions": {EVIL: EVIL}, "resources": {EVIL: EVIL}, "score": EVIL}
+    return replace(
+        run,
+        definition=definition,
+        trials=trials,
+        measured=run.measured.rename(columns={"psnr": EVIL}),
+        scores=run.scores.assign(method=["best_single", EVIL, "b", "c", "d"]).rename(
+            columns={"gain_psnr": f"gain_{EVIL}", "ssim": EVIL}
+        ),
+        pictures=run.pictures.assign(example=EVIL),
+        blend={**run.blend, "members": [{"weight": 1.0, "folder": EVIL, "trial_id": EVIL, "source": EVIL}]},
+        pairs=run.pairs.assign(member_a=run.pairs["member_a"] + EVIL, member_b=run.pairs["member_b"] + EVIL),
+    )
+
+
+def test_no_text_of_a_user_becomes_markup(page):
+    attacked = Page(report_html(evil_run(), command=EVIL))
+
+    def shape(of):
+        return sorted({(tag, *sorted(attributes)) for tag, attributes in of.elements})
+
+    assert EVIL in "".join(attacked.words)
+    assert not any("onerror" in attributes for _, attributes in attacked.elements)
+    assert {tag for tag, _ in attacked.elements} <= {tag for tag, _ in page.elements}
+    for _, attributes, data in attacked.scripts:
+        if attributes.get("type") == "application/json":
+            assert "<" not in data
+            json.loads(data)
+    # A script runs only if the page wrote it: two of them, Plotly's and the page's own.
+    assert len([a for tag, a in attacked.elements if tag == "script" and "type" not in a]) == 2
+    assert ("script",) in shape(attacked)
+
+
+def _only(run, *names, trials=None):
+    kept = {name: run.definition["space"][name] for name in names}
+    table = run.trials if trials is None else trials
+    dropped = [c for c in table if c.startswith("config.") and c.removeprefix("config.") not in names]
+    return replace(run, definition={**run.definition, "space": kept}, trials=table.drop(columns=dropped))
+
+
+def edge_runs():
+    """Runs at the edges of what can be, by name, each with words its page must say."""
+    full, bare = runs.synthetic_run(12), runs.synthetic_run(12, ensemble=False)
+    failed = bare.trials.assign(status="failed", score=np.nan, error="RuntimeError: no")
+    one = bare.trials.head(1)
+    never = {"trial_id": [], "number": [], "status": [], "score": []}
+    moving = bare.trials.copy()
+    moving.loc[8:, ["status", "score", "ended"]] = ["running", np.nan, pd.NaT]
+    mixed_values = [[1, 2], None, True, "auto", 3.5, {"a": 1}]
+    mixed = bare.trials.assign(**{"config.norm": [json.dumps(mixed_values[i % 6]) for i in range(12)]})
+    mixed_space = {**bare.definition["space"], "norm": {"type": "choice", "values": mixed_values}}
+    wide = pd.DataFrame({f"config.p{i:03d}": np.linspace(0.1 + i, 1 + i, 12) for i in range(500)})
+    unpictured = full.pictures.assign(image=[{"bytes": b"", "path": None}] * len(full.pictures))
+    return {
+        "without an ensemble": (bare, "huetune ensemble runs/spring-colours"),
+        "before the first trial": (
+            replace(bare, trials=pd.DataFrame(never), measured=pd.DataFrame({"trial_id": [], "iteration": []})),
+            "No trial has begun yet",
+        ),
+        "without columns": (replace(bare, trials=pd.DataFrame(), measured=pd.DataFrame()), "No trial has begun yet"),
+        "all failed": (replace(bare, trials=failed), "all failed"),
+        "one trial": (replace(bare, trials=one), "needs two trials"),
+        "two trials": (replace(bare, trials=bare.trials.head(2)), "three trials with a score are needed"),
+        "one parameter": (_only(bare, "lr_g"), "only lr_g does"),
+        "no parameter": (_only(bare, "data"), "no parameter varies"),
+        "no space": (replace(bare, definition={**bare.definition, "space": {}}), "Every trial through its parameters"),
+        "all equal": (replace(bare, trials=bare.trials.assign(score=1.0, status="finished")), "All scores are equal"),
+        "metric never a number": (
+            replace(bare, trials=bare.trials.assign(score=np.nan), measured=bare.measured.assign(psnr=np.nan)),
+            "No trial has a score yet",
+        ),
+        "infinite scores": (replace(bare, trials=bare.trials.assign(score=np.inf)), "No trial has a score yet"),
+        "metric never reported": (
+            replace(bare, measured=bare.measured.drop(columns="psnr")),
+            "No trial has reported a finite PSNR",
+        ),
+        "one report each": (
+            replace(bare, measured=bare.measured[bare.measured["iteration"] == 1]),
+            "no curves to draw",
+        ),
+        "in progress": (
+            replace(bare, trials=moving, definition={**bare.definition, "status": "running", "ended": None}),
+            "still running",
+        ),
+        "interrupted": (replace(bare, definition={**bare.definition, "status": "interrupted"}), "was interrupted"),
+        "mixed choices": (
+            replace(bare, trials=mixed, definition={**bare.definition, "space": mixed_space}),
+            "The winning configuration",
+        ),
+        "five hundred parameters": (
+            replace(
+                bare,
+                trials=pd.concat([bare.trials, wide], axis=1),
+                definition={**bare.definition, "space": {}},
+            ),
+            "more parameters not shown",
+        ),
+        "sparse definition": (
+            replace(bare, definition={"metric": "psnr", "mode": "min", "space": {}}),
+            "reached the lowest PSNR",
+        ),
+        "no clear gain": (
+            replace(full, scores=full.scores.assign(gain_low=-0.2)),
+            "not clearly better than the best single model",
+        ),
+        "gain unknown": (replace(full, scores=full.scores[["method", "mse"]]), "No way of blending has a gain"),
+        "pictures lost": (replace(full, pictures=unpictured), "no picture"),
+        "ensemble half there": (replace(full, pictures=None, pairs=None, blend=None), "There are no pictures yet"),
+    }
+
+
+EDGES = edge_runs()
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_a_run_at_the_edge_gives_a_calm_page(name):
+    run, words = EDGES[name]
+    page = Page(report_html(run))
+
+    assert words in page.text
+    assert not re.search(r"\b(nan|NaN|inf|NaT|<NA>)\b", page.text)
+    for _, attributes, data in page.scripts:
+        if attributes.get("type") == "application/json":
+            json.loads(data, parse_constant=lambda constant: pytest.fail(f"{constant} is not JSON"))
+
+
+@pytest.mark.parametrize("name", ["one parameter", "mixed choices", "all failed", "in progress"])
+def test_a_run_at_the_edge_reads_the_same_from_its_files(name, tmp_path):
+    run, words = EDGES[name]
+
+    assert words in Page(report_html(Results(runs.write_run(run, tmp_path / "run")))).text
