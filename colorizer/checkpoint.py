@@ -1,0 +1,220 @@
+"""Checkpoint folders: a half-written one never passes for whole, and all are checked before being believed.
+
+A checkpoint is `generator.safetensors` (the weights to predict with), `discriminator.safetensors`,
+`training.safetensors` (optimisers, random states, order of the data: what continuing needs) and
+`checkpoint.json`, which holds the config and the SHA-256 of the others. Nothing in it is code or a pickle.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from colorizer.config import TrainingConfig, build_generator
+from colorizer.generator import UNet, placed
+
+FORMAT = "huetune-checkpoint"
+VERSION = 1
+PREDICTOR = "colorizer"
+DESCRIPTION = "checkpoint.json"
+GENERATOR, DISCRIMINATOR, TRAINING = (f"{name}.safetensors" for name in ("generator", "discriminator", "training"))
+
+
+class CheckpointError(Exception):
+    """A checkpoint that cannot be used; says which file or tensor, what was expected and what was found."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What `checkpoint.json` says.
+
+    Attributes:
+        config: of the training.
+        steps: taken when it was written.
+        iteration: reports made by then.
+        data: where the drawings came from: `path` and `digest`, or empty.
+        metrics: validation scores by then, or empty.
+        versions: of the packages that wrote it.
+        files: name -> SHA-256 of the other files.
+    """
+
+    config: TrainingConfig
+    steps: int = 0
+    iteration: int = 0
+    data: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+def write(folder: str | Path, description: Description, tensors: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """Write a checkpoint into `folder`, made if missing; one that is there is replaced.
+
+    The description goes first and comes last: a folder without one is no checkpoint. Should the power fail
+    before the disk has everything, the digests tell.
+
+    Args:
+        tensors: file name -> the tensors in it, on any device.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / DESCRIPTION).unlink(missing_ok=True)
+    digests = {}
+    for name, content in tensors.items():
+        plain = {key: tensor.detach().cpu().contiguous() for key, tensor in content.items()}
+        packed = safetensors.torch.save(plain)
+        digests[name] = hashlib.sha256(packed).hexdigest()
+        _replace(folder / name, packed)
+    values = {
+        "format": FORMAT,
+        "version": VERSION,
+        "predictor": PREDICTOR,
+        "config": description.config.to_dict(),
+        "steps": description.steps,
+        "iteration": description.iteration,
+        "data": dict(description.data),
+        "metrics": {name: float(value) for name, value in description.metrics.items()},
+        "versions": _versions(),
+        "files": digests,
+    }
+    _replace(folder / DESCRIPTION, json.dumps(values | {"sha256": _digest(values)}, indent=2).encode())
+
+
+def read(folder: str | Path) -> Description:
+    """The description of a checkpoint, once every file it lists has been found to be what was written.
+
+    Raises:
+        CheckpointError: something is missing, damaged, of another format or newer than this program.
+    """
+    folder = Path(folder)
+    path = folder / DESCRIPTION
+    try:
+        values = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise CheckpointError(f"Expected a checkpoint, found no {DESCRIPTION} in {folder}.") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"Expected {path} to be readable JSON, found: {error}.") from error
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        found = values.get("format") if isinstance(values, dict) else type(values).__name__
+        raise CheckpointError(f'Expected "format": "{FORMAT}" in {path}, found {found!r}.')
+    if values.get("version") != VERSION:
+        raise CheckpointError(
+            f"Expected version {VERSION} in {path}, found {values.get('version')!r}: "
+            "it was written by another version of huetune."
+        )
+    if values.pop("sha256", None) != _digest(values):
+        raise CheckpointError(f"Expected {path} as it was written, found another SHA-256: the file was changed.")
+    try:
+        description = Description(
+            config=TrainingConfig.from_dict(values["config"]),
+            steps=int(values["steps"]),
+            iteration=int(values["iteration"]),
+            data=dict(values["data"]),
+            metrics=dict(values["metrics"]),
+            versions=dict(values["versions"]),
+            files=dict(values["files"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"Expected a complete description in {path}, found: {error}.") from error
+    for name in (GENERATOR, DISCRIMINATOR, TRAINING):
+        _verify(folder / name, description.files.get(name))
+    return description
+
+
+def read_tensors(folder: str | Path, name: str) -> dict[str, Tensor]:
+    """The tensors of one file of a checkpoint that `read` has verified, on the CPU."""
+    path = Path(folder) / name
+    try:
+        tensors: dict[str, Tensor] = safetensors.torch.load_file(path)
+        return tensors
+    except (OSError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"Expected tensors in {path}, found: {error}.") from error
+
+
+def load_generator(folder: str | Path, device: str | torch.device = "cpu") -> tuple[UNet, Description]:
+    """The generator of a checkpoint, built from its own config, ready to predict.
+
+    Raises:
+        CheckpointError: see `read`; or the tensors are not those of the config.
+    """
+    description = read(folder)
+    generator = build_generator(description.config)
+    load_weights(generator, read_tensors(folder, GENERATOR), Path(folder) / GENERATOR)
+    return placed(generator, device).eval(), description
+
+
+def load_weights(network: nn.Module, weights: Mapping[str, Tensor], source: str | Path) -> None:
+    """Put `weights` into `network`, all or, when anything differs, none.
+
+    Raises:
+        CheckpointError: a tensor is missing, unknown, of another shape or type.
+    """
+    check_tensors(network.state_dict(), weights, source)
+    network.load_state_dict(dict(weights))
+
+
+def check_tensors(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], source: str | Path) -> None:
+    """Refuse `found` unless it has the names, shapes and types of `expected`; the first difference is named.
+
+    Raises:
+        CheckpointError: they differ.
+    """
+    for name, tensor in expected.items():
+        wanted = f"{name} as {_signature(tensor)} in {source}"
+        if name not in found:
+            raise CheckpointError(f"Expected {wanted}, found no such tensor.")
+        if _signature(found[name]) != _signature(tensor):
+            raise CheckpointError(f"Expected {wanted}, found {_signature(found[name])}.")
+    for name in found:
+        if name not in expected:
+            raise CheckpointError(f"Expected no tensor {name} in {source}, found {_signature(found[name])}.")
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _signature(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+
+
+def _verify(path: Path, expected: str | None) -> None:
+    if expected is None:
+        raise CheckpointError(f"Expected the SHA-256 of {path.name} in {path.parent / DESCRIPTION}, found none.")
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CheckpointError(f"Expected {path}, found: {error.strerror or error}.") from error
+    if found != expected:
+        raise CheckpointError(f"Expected {path} with SHA-256 {expected[:12]}…, found {found[:12]}…: it is damaged.")
+
+
+def _replace(path: Path, content: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(temporary, 0o644)  # mkstemp's files are for the owner's eyes alone
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _versions() -> dict[str, str]:
+    try:
+        ours = version("huetune")
+    except PackageNotFoundError:
+        ours = "unknown"
+    return {"huetune": ours, "torch": str(torch.__version__)}

@@ -1,0 +1,44 @@
+"""The discriminator: does each patch of a picture look like a true colouring of its lines?"""
+
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from colorizer.generator import initialize, make_activation, norm_layers, untouched_rng
+
+PatchNorm = Literal["instance", "group", "none"]
+
+
+class PatchDiscriminator(nn.Module):
+    """A conditional PatchGAN (Isola et al. 2017).
+
+    No example influences another's verdict, so that true and generated drawings can go through in one pass.
+    This is why batch normalisation, which mixes them, is not on offer.
+
+    Args:
+        channels: channels of the first layer; they double with every further one, up to 8 times.
+        layers: strided layers. A verdict sees 18 pixels of the drawing with 2 of them, 38 with 3.
+        norm: normalisation of every layer but the first and the last.
+        rng: where the initial weights come from; the global generator is left untouched.
+    """
+
+    def __init__(self, channels: int, layers: int, norm: PatchNorm, rng: torch.Generator) -> None:
+        super().__init__()
+        widths = [channels * min(2**layer, 8) for layer in range(layers)]
+        with untouched_rng():
+            body: list[nn.Module] = [nn.Conv2d(4, channels, 4, stride=2, padding=1), make_activation("leaky")]
+            for before, after in pairwise(widths):
+                body.append(nn.Conv2d(before, after, 4, stride=2, padding=1, bias=norm == "none"))
+                body += [*norm_layers(norm, after), make_activation("leaky")]
+            self.body = nn.Sequential(*body, nn.Conv2d(widths[-1], 1, 3, padding=1))
+        initialize(self, "leaky", rng)
+
+    def forward(self, lines: Tensor, colors: Tensor) -> Tensor:
+        """Logits (B, 1, h, w), one a patch, above 0 for true; of lines (B, 1, H, W) and colors (B, 3, H, W).
+
+        h and w are H and W halved `layers` times, rounded down; H and W are 2**layers or more.
+        """
+        logits: Tensor = self.body(torch.cat((lines, colors), dim=1))
+        return logits

@@ -1,0 +1,194 @@
+"""Colours from a checkpoint: a predictor for ensembles, and whole pictures of any size."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageChops
+from scipy.ndimage import gaussian_filter
+
+from colorizer import metrics
+from colorizer.checkpoint import load_generator
+from colorizer.dataset import Dataset, DatasetError
+from colorizer.generator import UNet, predict
+from colorizer.images import to_square
+from colorizer.sampling import to_floats, to_pixels
+
+_AT_ONCE = 64  # drawings; bounds the memory whatever comes
+_LINE_WIDTH = 1.5  # pixels of the small prediction over which colours are carried under the lines
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Drawings: inputs (B, 1, S, S), targets (B, 3, S, S), float32 in [-1, 1]; groups (B,) int64."""
+
+    names: list[str]
+    inputs: Floats
+    targets: Floats
+    groups: NDArray[np.int64]
+
+
+class Colorizer:
+    """A generator and the dataset to judge it on.
+
+    Args:
+        generator: ready to predict, on `device`.
+        size: side in pixels of the drawings it was trained on.
+        data: folder of a dataset, or None where none will be asked for.
+        digest: of the dataset that is expected in `data`, or None for any.
+    """
+
+    gain_metric = "psnr"
+
+    def __init__(
+        self,
+        generator: UNet,
+        size: int,
+        data: Path | None = None,
+        digest: str | None = None,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self.size = size
+        self._generator = generator
+        self._data = data
+        self._digest = digest
+        self._device = torch.device(device)
+
+    def __call__(self, inputs: Floats) -> Floats:
+        """Colours (B, 3, H, W) for lines (B, 1, H, W), float32 in [-1, 1]; any H and W."""
+        if inputs.ndim != 4 or inputs.shape[1] != 1:
+            raise ValueError(f"Expected lines of shape (B, 1, H, W), got {inputs.shape}.")
+        colors = np.empty((len(inputs), 3, *inputs.shape[2:]), np.float32)
+        for start in range(0, len(inputs), _AT_ONCE):
+            some = torch.tensor(inputs[start : start + _AT_ONCE], dtype=torch.float32, device=self._device)
+            colors[start : start + _AT_ONCE] = predict(self._generator, some).cpu().numpy()
+        return colors
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The dataset, opened when first asked for.
+
+        Raises:
+            DatasetError: there is none, or not the one expected.
+        """
+        if self._data is None:
+            raise DatasetError("Expected a dataset, but the checkpoint names none; say which with --data DATASET.")
+        dataset = Dataset.open(self._data)
+        if self._digest is not None and dataset.digest != self._digest:
+            raise DatasetError(
+                f"Expected the dataset of the training in {self._data} (digest {self._digest[:12]}…), "
+                f"found another ({dataset.digest[:12]}…). To use it all the same: --data {self._data}."
+            )
+        return dataset
+
+    def batches(self, split: str) -> Iterator[Batch]:
+        """The drawings of "train", "val" or "test" in the dataset's order, a bounded number at a time."""
+        drawings = self.dataset.split(split, self.size)
+        for start in range(0, len(drawings), _AT_ONCE):
+            some = slice(start, start + _AT_ONCE)
+            yield Batch(
+                names=list(drawings.names[some]),
+                inputs=to_floats(drawings.lines[some]),
+                targets=to_floats(drawings.colors[some]),
+                groups=np.asarray(drawings.groups[some]),
+            )
+
+    def scores(self, predictions: Floats, targets: Floats) -> dict[str, NDArray[np.float64]]:
+        """Per drawing, arrays of shape (B,): see `metrics.score_images`."""
+        clipped = torch.from_numpy(np.clip(predictions, -1, 1).astype(np.float32))
+        scores = metrics.score_images(clipped, torch.from_numpy(np.asarray(targets, np.float32)))
+        return {name: values.double().numpy() for name, values in scores.items()}
+
+    def summarize(self, scores: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
+        """Scores per drawing to those of a split: see `metrics.summarize`."""
+        return metrics.summarize(scores)
+
+    def picture(self, values: Floats) -> NDArray[np.uint8]:
+        """Lines (1, H, W) or colours (3, H, W) in [-1, 1] as RGB (H, W, 3)."""
+        pixels = np.moveaxis(to_pixels(values), 0, -1)
+        return np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
+
+
+def load_predictor(folder: Path, data: Path | None = None) -> Colorizer:
+    """The colorizer of a checkpoint, on a GPU where there is one.
+
+    Args:
+        folder: the checkpoint.
+        data: a dataset to use instead of the one it was trained on.
+
+    Raises:
+        CheckpointError: the checkpoint is damaged or not one of this program.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    generator, description = load_generator(folder, device)
+    path, digest = description.data.get("path"), description.data.get("digest")
+    if data is not None:
+        path, digest = data, None
+    return Colorizer(generator, description.config.size, Path(path) if path else None, digest, device)
+
+
+def colorize_image(predictor: Callable[[Floats], Floats], image: Image.Image, size: int) -> Image.Image:
+    """Colour a line drawing of any size.
+
+    A drawing is scaled until its longer side is `size` and laid on a white square, as the training drawings
+    were. If it was larger, the colours are brought back to its size and its own lines drawn over them, so
+    that they stay as sharp as they were; if it was smaller, the prediction is scaled down.
+
+    Args:
+        predictor: lines (B, 1, size, size) to colours (B, 3, size, size), in [-1, 1].
+        image: in any mode; transparent parts count as white.
+        size: side in pixels of the predictor's training drawings.
+
+    Returns:
+        RGB, of the size of `image`.
+
+    Raises:
+        ValueError: the image has no pixels.
+    """
+    width, height = image.size
+    if not width or not height:
+        raise ValueError(f"Expected an image of 1 x 1 pixels or more, got {width} x {height}.")
+    drawing = _on_white(image)
+    lines = np.asarray(to_square(drawing, size))  # (size, size)
+    colors = predictor(to_floats(lines)[None, None])[0].transpose(1, 2, 0)  # (size, size, 3)
+    larger = max(width, height) > size
+    if larger:
+        colors = _without_lines(colors, lines)
+    inner = _inner_size(width, height, size)
+    left, top = ((size - side) // 2 for side in inner)
+    colored = Image.fromarray(to_pixels(colors)).crop((left, top, left + inner[0], top + inner[1]))
+    if colored.size != image.size:
+        colored = colored.resize(image.size, Image.Resampling.BICUBIC if larger else Image.Resampling.HAMMING)
+    return ImageChops.multiply(colored, drawing.convert("RGB")) if larger else colored
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("L")
+
+
+def _inner_size(width: int, height: int, size: int) -> tuple[int, int]:
+    """The part of its square that `to_square` gives to a drawing."""
+    scale = size / max(width, height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _without_lines(colors: Floats, lines: NDArray[np.uint8]) -> Floats:
+    """The colours with those under the lines replaced by what lies around them.
+
+    The small prediction holds thick, blurred lines of its own: left in, they would show as shadows beside the
+    sharp ones. `colors` (H, W, 3) in [-1, 1], `lines` (H, W) uint8.
+    """
+    paper = (lines.astype(np.float32) / 255)[..., None] ** 2
+    spread = gaussian_filter(colors * paper, (_LINE_WIDTH, _LINE_WIDTH, 0))
+    weight = gaussian_filter(paper, (_LINE_WIDTH, _LINE_WIDTH, 0))
+    around = np.where(weight > 1e-3, spread / np.maximum(weight, 1e-3), colors)
+    return np.asarray(paper * colors + (1 - paper) * around, np.float32)

@@ -1,0 +1,81 @@
+"""Which drawings come when: an endless order of batches that can be saved and continued."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from colorizer.dataset import Drawings
+
+
+class Sampler:
+    """Batches of drawings without replacement, epoch after epoch, each in a new order drawn from the seed.
+
+    Batches run on across the ends of epochs, so each is full even where there are fewer drawings than a batch
+    holds.
+
+    Args:
+        drawings: lines (N, 1, S, S) and colors (N, 3, S, S), uint8; may be memory-mapped.
+        batch_size: B.
+        flip: mirror each drawing with probability 1/2.
+        seed: of order and flips.
+    """
+
+    def __init__(self, drawings: "Drawings", batch_size: int, flip: bool, seed: int) -> None:
+        if not len(drawings.lines):
+            raise ValueError("Expected 1 drawing or more to learn from, got 0.")
+        self._drawings = drawings
+        self._batch_size = batch_size
+        self._flip = flip
+        self._rng = torch.Generator().manual_seed(seed)
+        self._order = torch.empty(0, dtype=torch.int64)
+
+    def next(self) -> tuple[Tensor, Tensor]:
+        """The next batch: lines (B, 1, S, S) and colors (B, 3, S, S), uint8, on the CPU."""
+        while len(self._order) < self._batch_size:
+            epoch = torch.randperm(len(self._drawings.lines), generator=self._rng)
+            self._order = torch.cat((self._order, epoch))
+        chosen, self._order = self._order[: self._batch_size].numpy(), self._order[self._batch_size :]
+        lines, colors = self._drawings.lines[chosen], self._drawings.colors[chosen]
+        if self._flip:
+            mirrored = torch.rand(len(chosen), generator=self._rng).numpy() < 0.5
+            lines[mirrored] = lines[mirrored, ..., ::-1]
+            colors[mirrored] = colors[mirrored, ..., ::-1]
+        return torch.from_numpy(lines), torch.from_numpy(colors)
+
+    def state(self) -> dict[str, Tensor]:
+        """What is left of the order, filled up with -1 to full length, and the generator of the rest."""
+        missing = len(self._drawings.lines) - len(self._order)  # less than an epoch is ever left
+        return {"order": F.pad(self._order, (0, missing), value=-1), "rng": self._rng.get_state()}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a `state`."""
+        self._order = state["order"][state["order"] >= 0]
+        self._rng.set_state(state["rng"])
+
+
+def to_unit(pixels: Tensor, device: torch.device) -> Tensor:
+    """uint8 (B, C, H, W) in [0, 255] to float32 in [-1, 1] on `device`, in channels_last.
+
+    The bytes travel, not the floats: a quarter of the traffic to a GPU.
+    """
+    return pixels.to(device, non_blocking=True).to(torch.float32, memory_format=torch.channels_last).div_(127.5).sub_(1)
+
+
+def to_floats(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """uint8 in [0, 255] to float32 in [-1, 1], the same numbers as `to_unit`'s."""
+    values = pixels.astype(np.float32)
+    values /= 127.5
+    values -= 1
+    return values
+
+
+def to_pixels(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+    """The inverse, of values clipped to [-1, 1]."""
+    pixels: NDArray[np.uint8] = np.rint((np.clip(values, -1, 1) + 1) * 127.5).astype(np.uint8)
+    return pixels

@@ -1,0 +1,67 @@
+"""The GAN as a Ray Tune trial: the one file of the colorizer that imports ray.
+
+An actor takes one trial after another. All that a trial owns is the `Trainer` it is given; the drawings are decoded
+once per machine and mapped by every trial on it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from ray import tune
+
+from colorizer.config import TrainingConfig
+from colorizer.dataset import Dataset
+from colorizer.seeds import isolate
+from colorizer.training import Trainer
+
+
+def _threads(resources: Any) -> int:
+    """One thread for every CPU the trial has been given, so that trials beside each other do not fight over cores."""
+    granted = resources.required_resources.get("CPU", 1) if resources is not None else 1
+    return max(1, int(granted))
+
+
+class ColorizerTrial(tune.Trainable):
+    """Trains one configuration; every report scores it on the validation split.
+
+    The configuration holds `data`, the absolute path of a prepared dataset that all machines can read, and any
+    fields of `TrainingConfig`. A report holds the mean losses since the one before and, of the validation split,
+    mse, psnr (dB), ssim, ciede2000 and colourfulness (ratio to the true colours).
+    """
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Begin a trial; nothing of an earlier one in this process plays a part."""
+        settings = {name: value for name, value in config.items() if name != "data"}
+        training = TrainingConfig.from_dict(settings)
+        isolate(training.seed, threads=_threads(self.trial_resources))
+        dataset = Dataset.open(config["data"])
+        self._validation = dataset.split("val", training.size)
+        self._scores: dict[str, float] = {}
+        self._trainer = Trainer(
+            training,
+            dataset.split("train", training.size),
+            device="cuda" if torch.cuda.is_available() else "cpu",
+            data={"path": str(dataset.folder), "digest": dataset.digest},
+        )
+
+    def step(self) -> dict[str, Any]:
+        """Train until the next report is due, and score."""
+        config = self._trainer.config
+        losses = self._trainer.train(config.steps_per_report)
+        self._scores = self._trainer.evaluate(self._validation)
+        return {**losses, **self._scores, "done": self._trainer.steps >= config.total_steps}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write the trial whole, to go on from or to predict with."""
+        self._trainer.save(checkpoint_dir, self._scores)
+
+    def load_checkpoint(self, checkpoint_dir: str) -> None:
+        """Go on where the checkpoint was written."""
+        self._trainer.restore(checkpoint_dir)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next trial in this actor."""
+        self.setup(new_config)
+        return True

@@ -1,0 +1,213 @@
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from colorizer.checkpoint import CheckpointError
+from colorizer.config import TrainingConfig, build_generator
+from colorizer.dataset import Dataset, DatasetError, Drawings
+from colorizer.images import to_square
+from colorizer.inference import Colorizer, colorize_image, load_predictor
+from colorizer.prepare import prepare
+from colorizer.sampling import to_floats, to_pixels
+from colorizer.training import Trainer
+
+SIZE = 16
+CONFIG = TrainingConfig(channels=4, levels=2, discriminator_channels=4, size=SIZE, batch_size=3)
+
+
+def some_lines(*shape):
+    return np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
+
+
+def make_colorizer():
+    return Colorizer(build_generator(CONFIG), SIZE)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    lines, colors = (rng.integers(0, 256, (5, c, SIZE, SIZE), dtype=np.uint8) for c in (1, 3))
+    trainer = Trainer(CONFIG, Drawings(list("abcde"), np.arange(5), lines, colors))
+    trainer.train(2)
+    trainer.save(tmp_path / "checkpoint")
+    return tmp_path / "checkpoint"
+
+
+def red_left_blue_right(inputs):
+    """A predictor that keeps the lines black, colours the left half red and the right half blue."""
+    colors = np.full((len(inputs), 3, *inputs.shape[2:]), -1, np.float32)
+    half = inputs.shape[3] // 2
+    colors[:, 0, :, :half] = inputs[:, 0, :, :half]
+    colors[:, 2, :, half:] = inputs[:, 0, :, half:]
+    return colors
+
+
+class TestColorizer:
+    @pytest.mark.parametrize("shape", [(2, 1, 5, 7), (1, 1, 16, 16), (131, 1, 3, 2), (0, 1, 5, 7)])
+    def test_colours_have_the_size_of_the_lines(self, shape):
+        colors = make_colorizer()(some_lines(*shape))
+        assert colors.shape == (shape[0], 3, *shape[2:])
+        assert colors.dtype == np.float32
+        assert np.abs(colors).max(initial=0) <= 1
+
+    def test_a_drawings_colours_do_not_depend_on_its_company(self):
+        colorizer, lines = make_colorizer(), some_lines(67, 1, 5, 7)
+        assert np.allclose(colorizer(lines)[66:], colorizer(lines[66:]), atol=1e-5)
+
+    @pytest.mark.parametrize("shape", [(2, 3, 5, 7), (1, 5, 7), (5, 7)])
+    def test_what_is_no_batch_of_lines_is_refused(self, shape):
+        with pytest.raises(ValueError, match=r"Expected lines of shape \(B, 1, H, W\), got"):
+            make_colorizer()(some_lines(*shape))
+
+    def test_scores_are_per_drawing_and_hold_what_ensembles_ask_for(self):
+        colorizer, targets = make_colorizer(), some_lines(3, 3, 12, 14)
+        scores = colorizer.scores(targets * 0.9, targets)
+        assert {"mse", colorizer.gain_metric} <= scores.keys()
+        assert all(values.shape == (3,) for values in scores.values())
+        assert np.allclose(scores["mse"], (0.01 * targets.astype(float) ** 2).mean((1, 2, 3)), rtol=1e-4)
+        assert np.allclose(scores["psnr"], 10 * np.log10(4 / scores["mse"]), rtol=1e-4)
+        assert colorizer.summarize(scores)["psnr"] == pytest.approx(scores["psnr"].mean())
+
+    def test_values_beyond_white_and_black_are_scored_as_they_are_shown(self):
+        colorizer, targets = make_colorizer(), np.ones((1, 3, 12, 14), np.float32)
+        assert colorizer.scores(targets * 1.5, targets)["mse"] == 0
+
+    @pytest.mark.parametrize("channels", [1, 3])
+    def test_a_picture_is_rgb_with_the_channels_last(self, channels):
+        picture = make_colorizer().picture(some_lines(channels, 5, 7))
+        assert (picture.shape, picture.dtype) == ((5, 7, 3), np.uint8)
+        white = make_colorizer().picture(np.ones((channels, 5, 7), np.float32))
+        assert (white == 255).all()
+
+
+class TestLoadPredictor:
+    def test_a_checkpoint_predicts_as_its_trainer_did(self, folder):
+        colorizer = load_predictor(folder)
+        assert colorizer.size == SIZE
+        trainer = Trainer(
+            CONFIG, Drawings(["a"] * 5, np.arange(5), *(np.zeros((5, c, 16, 16), np.uint8) for c in (1, 3)))
+        )
+        trainer.restore(folder)
+        lines = some_lines(2, 1, 5, 7)
+        assert np.allclose(colorizer(lines), Colorizer(trainer.shown, SIZE)(lines), atol=1e-6)
+
+    def test_a_damaged_checkpoint_is_refused(self, folder):
+        (folder / "training.safetensors").write_bytes(b"")
+        with pytest.raises(CheckpointError, match=r"training\.safetensors"):
+            load_predictor(folder)
+
+    def test_a_checkpoint_without_a_dataset_predicts_and_says_so_when_asked_for_drawings(self, folder):
+        colorizer = load_predictor(folder)
+        assert colorizer(some_lines(1, 1, 5, 7)).shape == (1, 3, 5, 7)
+        with pytest.raises(DatasetError, match="the checkpoint names none; say which with --data"):
+            next(colorizer.batches("val"))
+
+    def test_a_dataset_that_is_not_there_is_named(self, folder, tmp_path):
+        with pytest.raises(DatasetError, match="nowhere"):
+            next(load_predictor(folder, tmp_path / "nowhere").batches("val"))
+
+
+class TestBatches:
+    @pytest.fixture
+    def data(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("HUETUNE_CACHE", str(tmp_path / "cache"))
+        for number in range(10):
+            for kind, fill in (("color", (20 * number, 120, 60)), ("line", "white")):
+                (tmp_path / kind).mkdir(exist_ok=True)
+                image = Image.new("RGB", (30, 20), "white")
+                ImageDraw.Draw(image).rectangle((2 + number, 3, 12 + number, 15), fill=fill, outline="black")
+                image.save(tmp_path / kind / f"{number}.png")
+        prepare(tmp_path / "color", tmp_path / "data", tmp_path / "line")
+        return tmp_path / "data"
+
+    def test_a_split_comes_whole_in_the_same_order_every_time(self, folder, data):
+        colorizer = load_predictor(folder, data)
+        batches = list(colorizer.batches("train"))
+        names = [name for batch in batches for name in batch.names]
+        assert len(names) == len(set(names)) == Dataset.open(data).counts["train"]
+        assert names == [name for batch in colorizer.batches("train") for name in batch.names]
+        assert batches[0].inputs.shape == (len(batches[0].names), 1, SIZE, SIZE)
+        assert batches[0].targets.shape == (len(batches[0].names), 3, SIZE, SIZE)
+        assert batches[0].groups.shape == (len(batches[0].names),)
+        for values in (batches[0].inputs, batches[0].targets):
+            assert values.dtype == np.float32
+            assert values.max() == 1
+            assert -1 <= values.min() < 0
+
+    def test_what_the_trainer_scores_is_what_the_predictor_scores(self, data):
+        dataset = Dataset.open(data)
+        trainer = Trainer(CONFIG, dataset.split("train", SIZE), data={"path": str(data), "digest": dataset.digest})
+        trainer.train(3)
+        trainer.save(data.parent / "trained")
+        colorizer = load_predictor(data.parent / "trained")
+        (batch,) = colorizer.batches("val")
+        found = colorizer.summarize(colorizer.scores(colorizer(batch.inputs), batch.targets))
+        assert found == pytest.approx(trainer.evaluate(dataset.split("val", SIZE)), rel=1e-4)
+
+    def test_another_dataset_in_the_place_of_the_first_is_used_only_on_purpose(self, data):
+        drawings = Dataset.open(data).split("train", SIZE)
+        Trainer(CONFIG, drawings, data={"path": str(data), "digest": "0" * 64}).save(data.parent / "trained")
+        with pytest.raises(DatasetError, match=r"digest 000000000000…\), found another"):
+            next(load_predictor(data.parent / "trained").batches("val"))
+        assert next(load_predictor(data.parent / "trained", data).batches("val")).names
+
+
+class TestColorizeImage:
+    @pytest.mark.parametrize("mode", ["L", "RGB", "1", "P", "RGBA"])
+    def test_a_drawing_of_the_models_size_gets_the_plain_prediction(self, mode):
+        colorizer = make_colorizer()
+        image = Image.fromarray(to_pixels(some_lines(SIZE, SIZE))).convert(mode)
+        lines = to_floats(np.asarray(image.convert("L")))
+        expected = colorizer.picture(colorizer(lines[None, None])[0])
+        assert (np.asarray(colorize_image(colorizer, image, SIZE)) == expected).all()
+
+    @pytest.mark.parametrize("size", [(5, 7), (1, 1), (33, 7), (200, 90), (16, 9), (1, 500), (700, 2), (17, 17)])
+    def test_any_size_comes_back_as_it_was(self, size):
+        image = Image.new("L", size, "white")
+        colored = colorize_image(make_colorizer(), image, SIZE)
+        assert (colored.size, colored.mode) == (size, "RGB")
+
+    def test_colours_stay_in_their_place_in_a_drawing_that_is_not_square(self):
+        for size in [(120, 50), (50, 120)]:
+            colored = np.asarray(colorize_image(red_left_blue_right, Image.new("L", size, "white"), SIZE))
+            assert (colored[:, : size[0] // 2 - 8] == [255, 0, 0]).all()
+            assert (colored[:, size[0] // 2 + 8 :] == [0, 0, 255]).all()
+
+    def test_the_lines_of_a_large_drawing_stay_sharp(self):
+        image = Image.new("L", (160, 160), "white")
+        ImageDraw.Draw(image).line((40, 20, 40, 140), fill=0, width=1)
+        colored = np.asarray(colorize_image(red_left_blue_right, image, SIZE))
+        assert (colored[60:100, 40] == 0).all()
+        assert colored[60:100, 38, 0].min() > 200
+        assert colored[60:100, 42, 0].min() > 200
+
+    def test_colours_under_thick_lines_come_from_beside_them(self):
+        """Else the thick lines of the small prediction would be shadows around the thin ones of the drawing."""
+        image = Image.new("L", (160, 160), "white")
+        ImageDraw.Draw(image).line((40, 0, 40, 160), fill=0, width=12)
+        colored = np.asarray(colorize_image(red_left_blue_right, image, SIZE))
+        assert (colored[60:100, 37:43] == 0).all()
+        assert colored[60:100, 49:54, 0].min() > 200
+
+    def test_transparent_paper_is_white(self):
+        clear = Image.new("RGBA", (40, 20), (0, 0, 0, 0))
+        white = Image.new("RGB", (40, 20), "white")
+        assert np.array_equal(
+            colorize_image(red_left_blue_right, clear, SIZE), colorize_image(red_left_blue_right, white, SIZE)
+        )
+
+    def test_the_predictor_sees_the_drawing_as_training_drawings_are_seen(self):
+        seen = []
+
+        def watching(inputs):
+            seen.append(inputs)
+            return red_left_blue_right(inputs)
+
+        image = Image.fromarray(to_pixels(some_lines(30, 70)))
+        colorize_image(watching, image, SIZE)
+        assert seen[0].shape == (1, 1, SIZE, SIZE)
+        assert (to_pixels(seen[0][0, 0]) == np.asarray(to_square(image, SIZE))).all()
+
+    def test_an_image_without_pixels_is_refused(self):
+        with pytest.raises(ValueError, match="1 x 1 pixels or more, got 0 x 3"):
+            colorize_image(red_left_blue_right, Image.new("L", (0, 3)), SIZE)

@@ -1,0 +1,102 @@
+"""The GAN as a trial on real Ray actors: what one trial leaves behind must not reach the next."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+import safetensors.numpy
+from ray import tune
+
+from colorizer.trial import ColorizerTrial
+from search import Random, Search
+
+pytestmark = pytest.mark.usefixtures("cluster")
+
+
+def config(dataset: Path, **settings: Any) -> dict[str, Any]:
+    small = {"size": 24, "channels": 4, "levels": 2, "batch_size": 4, "steps_per_report": 3, "total_reports": 4}
+    return {"data": str(dataset), **small, "dropout": 0.2, "ema": 0.9, **settings}
+
+
+UNTIDY = 8  # the seed of the trial that leaves a mess
+
+
+class Untidy(ColorizerTrial):
+    """A trial that may leave its process in the worst state it can."""
+
+    def step(self) -> dict[str, Any]:
+        result = super().step()
+        if self._trainer.config.seed != UNTIDY:
+            return result
+        import random
+
+        import numpy as np
+        import torch
+
+        torch.set_num_threads(2)
+        torch.set_grad_enabled(False)
+        torch.set_default_dtype(torch.float64)
+        torch.use_deterministic_algorithms(True)
+        torch.set_autocast_enabled("cpu", True)
+        for seed in (torch.manual_seed, random.seed, np.random.seed):
+            seed(9)
+        return result
+
+
+def weights_after(actor: Any, folder: Path) -> dict[str, Any]:
+    for _ in range(2):
+        ray.get(actor.train.remote())
+    ray.get(actor.save.remote(str(folder)))
+    return safetensors.numpy.load_file(folder / "generator.safetensors")
+
+
+def test_a_used_actor_trains_the_same_weights_as_a_fresh_one_bit_for_bit(dataset: Path, tmp_path: Path) -> None:
+    actors = ray.remote(num_cpus=1)(Untidy)
+    wanted = config(dataset, seed=3)
+    fresh = actors.remote(config=wanted)
+    expected = weights_after(fresh, tmp_path / "fresh")
+    used = actors.remote(config=config(dataset, seed=UNTIDY, channels=6, levels=3, precision="bfloat16", lr_g=0.1))
+    ray.get(used.train.remote())
+    assert ray.get(used.reset.remote(wanted))
+    found = weights_after(used, tmp_path / "used")
+    for actor in (fresh, used):
+        ray.kill(actor)
+    assert expected.keys() == found.keys()
+    for name, tensor in expected.items():
+        assert tensor.tobytes() == found[name].tobytes(), name
+
+
+def test_a_search_reports_every_measure_and_keeps_checkpoints_that_predict(dataset: Path, tmp_path: Path) -> None:
+    from colorizer.inference import load_predictor
+
+    space = {**config(dataset), "lr_g": tune.loguniform(1e-4, 1e-2)}
+    results = Search(
+        trainable=ColorizerTrial, space=space, metric="psnr", mode="max", trials=2, iterations=4, method=Random()
+    ).run("gan", str(tmp_path))
+    measured = results.measurements()
+    for name in ("mse", "psnr", "ssim", "ciede2000", "colourfulness", "loss_g", "loss_d"):
+        assert measured[name].notna().all(), name
+    assert len(measured) == 8
+    best = results.top(1)[0]
+    predictor = load_predictor(Path(results.folder.inside(str(best.checkpoint))))
+    scores = [predictor.scores(predictor(b.inputs), b.targets)["psnr"] for b in predictor.batches("val")]
+    assert scores[0].mean() == pytest.approx(best.score, abs=1e-3)
+
+
+def test_a_trial_that_diverges_is_failed_with_its_step_and_the_others_go_on(dataset: Path, tmp_path: Path) -> None:
+    learning_rates = Random(points_to_evaluate=[{"lr_g": 1e30}, {"lr_g": 1e-3}])
+    space = {**config(dataset, norm="none"), "lr_g": tune.loguniform(1e-4, 1e30)}
+    results = Search(
+        trainable=ColorizerTrial, space=space, metric="psnr", mode="max", trials=2, iterations=4, method=learning_rates
+    ).run("diverges", str(tmp_path))
+    failed, finished = results.table().to_dict("records")
+    assert (failed["status"], finished["status"]) == ("failed", "finished")
+    assert "Diverged: Training diverged" in failed["error"]
+    assert results.best.number == 2
+
+
+def test_an_unknown_hyperparameter_is_named_with_the_nearest_known_one(dataset: Path, tmp_path: Path) -> None:
+    space = {**config(dataset), "lr_gen": tune.loguniform(1e-4, 1e-2)}
+    results = Search(trainable=ColorizerTrial, space=space, metric="psnr", mode="max", trials=1).run("u", str(tmp_path))
+    assert "got 'lr_gen'. Did you mean" in results.table()["error"][0]
