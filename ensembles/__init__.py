@@ -14,7 +14,7 @@ from ensembles.predictor import (
     load_predictor,
     verify_checkpoint,
 )
-from ensembles.weights import best_on_simplex, cross_fitted_errors, cross_fitted_mse, greedy, uniform
+from ensembles.weights import best_on_simplex, cross_fitted_errors, cross_fitted_weights, greedy, uniform
 
 __all__ = [
     "BadPredictions",
@@ -38,7 +38,7 @@ __all__ = [
     "bootstrap_gain",
     "build",
     "cross_fitted_errors",
-    "cross_fitted_mse",
+    "cross_fitted_weights",
     "error_correlation",
     "greedy",
     "load",

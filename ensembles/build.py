@@ -19,10 +19,10 @@ from ensembles.ensemble import ENSEMBLE, Ensemble
 from ensembles.evaluate import bootstrap_gain, error_correlation
 from ensembles.folders import check_replaceable, whole_folder
 from ensembles.gram import BadPredictions, Floats
-from ensembles.passes import TestScores, observe, score
+from ensembles.passes import TestScores, observe, score, validate
 from ensembles.pictures import choose_examples, draw_examples, write_pictures
 from ensembles.predictor import Array, Predictor
-from ensembles.weights import Fit, best_on_simplex, cross_fitted_mse, greedy, uniform
+from ensembles.weights import Fit, best_on_simplex, cross_fitted_weights, greedy, uniform
 
 SCORES = "scores.parquet"
 CORRELATION = "correlation.parquet"
@@ -60,8 +60,9 @@ def build(
 ) -> BuildReport:
     """Build an ensemble from checkpoints, best first by the score of the search, and write it to `output`.
 
-    `best_single` is the first candidate that can be used. Weights are fitted on the validation split; the
-    method that ships has the lowest cross-fitted MSE there, and is `best_single` where no blend beats that.
+    `best_single` is the first candidate that can be used. Weights are fitted to squared error on the validation
+    split; the method that ships has the best cross-fitted gain metric there, and is `best_single` where no blend
+    beats that.
     The test split is read for the table, and for pictures. An older ensemble in `output` stays until the new
     one is whole. `data` is a dataset to use in place of the members' own.
 
@@ -72,25 +73,26 @@ def build(
     check_replaceable(output, ENSEMBLE)
     if not candidates:
         raise ValueError("Expected at least one checkpoint to build an ensemble from, got none.")
-    steps = _Steps(progress, len(candidates) + 5)
+    steps = _Steps(progress, len(candidates) + 4)
     crew = Crew(candidates, data, steps.next)
     steps.next("validation split")
     gram, groups = observe(crew, steps.say)
-    steps.next("test split")
+    steps.next("weights")
     while True:
         per_example = gram.per_example
         weights = {name: fit(per_example.mean(axis=0)) for name, fit in METHODS.items()}
+        split = "val"
         try:
+            validated = _validate(crew, per_example, groups, seed, steps.say)
+            split = "test"
             test = score(crew, weights, steps.say)
             break
         except BadPredictions as error:
             # A failure, not a score: the others are fitted anew from the errors already gathered.
-            gram.drop(crew.exclude(error, "test"))
-    steps.next("weights")
-    val_mse = _validate(per_example, groups, seed)
-    method, reason = _choose(val_mse, len(np.unique(groups)))
-    table = _table(test, weights, val_mse, judge=crew.judge, ships=method, seed=seed)
-    ensemble = Ensemble(crew.members(weights[method]), method, _notes(crew, weights, val_mse, reason, seed))
+            gram.drop(crew.exclude(error, split))
+    method, reason = _choose(validated, crew.judge.gain_metric, len(np.unique(groups)))
+    table = _table(test, weights, validated, judge=crew.judge, ships=method, seed=seed)
+    ensemble = Ensemble(crew.members(weights[method]), method, _notes(crew, weights, validated, reason, seed))
     steps.next("pictures")
     shown = {"best_single": "best_single", "ensemble": method}
     shown_scores = {kind: test.scores[name][crew.judge.gain_metric] for kind, name in shown.items()}
@@ -121,35 +123,38 @@ class _Steps:
             self._progress(max(self._done, 0), self._total, text)
 
 
-def _validate(per_example: Floats, groups: Array, seed: int) -> dict[str, float]:
+def _validate(
+    crew: Crew, per_example: Floats, groups: Array, seed: int, say: Callable[[str], None]
+) -> dict[str, float]:
     """What each method is worth on validation examples it was not fitted to; NaN where that is unknown."""
     if len(np.unique(groups)) < 2:
         return dict.fromkeys(METHODS, float("nan"))
-    return {name: cross_fitted_mse(per_example, groups, fit, seed=seed) for name, fit in METHODS.items()}
+    weights = {name: cross_fitted_weights(per_example, groups, fit, seed=seed) for name, fit in METHODS.items()}
+    return validate(crew, weights, say)
 
 
-def _choose(val_mse: Mapping[str, float], groups: int) -> tuple[str, str]:
+def _choose(validated: Mapping[str, float], metric: str, groups: int) -> tuple[str, str]:
     """The method that ships and why, from validation alone."""
-    single = val_mse["best_single"]
+    single = validated["best_single"]
     if groups < 2:
         return "best_single", (
             "the validation split holds one group of examples, so that weights cannot be checked on examples "
             "they were not fitted to; the best single model ships"
         )
-    blends = {name: mse for name, mse in val_mse.items() if name != "best_single"}
-    method = min(blends, key=lambda name: blends[name])
-    if not blends[method] < single:
+    blends = {name: value for name, value in validated.items() if name != "best_single"}
+    method = max(blends, key=lambda name: blends[name])
+    if not blends[method] > single:
         return "best_single", (
-            f"no blend has a lower cross-fitted validation MSE than the best single model ({single:.6g}; "
+            f"no blend has a better cross-fitted {metric} on validation than the best single model ({single:.6g}; "
             f"{method} has {blends[method]:.6g}), which therefore ships"
         )
-    return method, f"lowest cross-fitted validation MSE: {blends[method]:.6g}, best single model {single:.6g}"
+    return method, f"best cross-fitted {metric} on validation: {blends[method]:.6g}, best single model {single:.6g}"
 
 
 def _table(
     test: TestScores,
     weights: Mapping[str, Floats],
-    val_mse: Mapping[str, float],
+    validated: Mapping[str, float],
     *,
     judge: Predictor,
     ships: str,
@@ -168,7 +173,7 @@ def _table(
                 f"gain_{metric}": gain.mean,
                 "gain_low": gain.low,
                 "gain_high": gain.high,
-                "val_mse": val_mse[name],
+                f"val_{metric}": validated[name],
                 "ships": name == ships,
             }
         )
@@ -182,7 +187,7 @@ def _correlation(labels: Sequence[str], gram: Floats) -> pd.DataFrame:
 
 
 def _notes(
-    crew: Crew, weights: Mapping[str, Floats], val_mse: Mapping[str, float], reason: str, seed: int
+    crew: Crew, weights: Mapping[str, Floats], validated: Mapping[str, float], reason: str, seed: int
 ) -> dict[str, Any]:
     """What `ensemble.json` says beside the members that ship."""
     methods = {}
@@ -192,8 +197,8 @@ def _notes(
             for each, weight in zip(crew.candidates, w, strict=True)
             if weight > 0
         ]
-        known = np.isfinite(val_mse[name])
-        methods[name] = {"val_mse": val_mse[name] if known else None, "members": shares}
+        known = np.isfinite(validated[name])
+        methods[name] = {"validation": validated[name] if known else None, "members": shares}
     return {
         "reason": reason,
         "gain_metric": crew.judge.gain_metric,

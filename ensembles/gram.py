@@ -134,3 +134,12 @@ def blend(predictions: Iterable[npt.NDArray[Any]], weights: npt.NDArray[Any] | S
     if total is None:
         raise ValueError("Expected the predictions of at least one member, got none.")
     return total.astype(kind)
+
+
+def blend_each(predictions: Sequence[npt.NDArray[Any]], weights: Floats) -> npt.NDArray[Any]:
+    """The sum of predictions, k of (B, ...), under weights (B, k) that differ from example to example."""
+    shape = (-1, *(1,) * (predictions[0].ndim - 1))
+    total = np.zeros(predictions[0].shape)
+    for member, predicted in enumerate(predictions):
+        total += weights[:, member].reshape(shape) * predicted
+    return total.astype(predictions[0].dtype)

@@ -1,4 +1,4 @@
-"""The two passes over the data, batch by batch: errors on validation, scores on test."""
+"""The passes over the data, batch by batch: errors and scores on validation, scores on test."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ensembles.crew import Crew
-from ensembles.gram import BadPredictions, ErrorGram, Floats, blend
+from ensembles.gram import BadPredictions, ErrorGram, Floats, blend, blend_each
 from ensembles.predictor import Array, Batch, Predictor, Scores
 
 
@@ -32,6 +32,23 @@ def observe(crew: Crew, say: Callable[[str], None]) -> tuple[ErrorGram, Array]:
                 gram.drop(crew.exclude(error, "val"))
         groups.append(np.asarray(batch.groups))
     return gram, np.concatenate(groups)
+
+
+def validate(crew: Crew, weights: Mapping[str, Floats], say: Callable[[str], None]) -> dict[str, float]:
+    """The mean gain metric of each method on the validation split, with weights (N, k) of their own for each example.
+
+    Raises `BadPredictions` for a member that fails.
+    """
+    found: dict[str, list[Array]] = {name: [] for name in weights}
+    for count, batch in _counted(crew.judge, "val"):
+        say(f"validation split again, {count} examples")
+        predictions = crew.predict(batch.inputs, batch.targets.shape)
+        part = slice(count - len(batch.names), count)
+        for name, w in weights.items():
+            blended = blend_each(predictions, w[part])
+            scores = _checked(crew.judge.scores(blended, batch.targets), crew.judge, len(batch.names))
+            found[name].append(scores[crew.judge.gain_metric])
+    return {name: float(np.concatenate(parts).mean()) for name, parts in found.items()}
 
 
 def score(crew: Crew, weights: Mapping[str, Floats], say: Callable[[str], None]) -> TestScores:

@@ -113,10 +113,10 @@ def _first_lowest(errors: Floats) -> int:
     return int(np.flatnonzero(errors <= errors.min() * (1 + _TIE))[0])
 
 
-def cross_fitted_errors(
+def cross_fitted_weights(
     per_example: Floats, groups: npt.NDArray[Any], fit: Fit, folds: int = 5, seed: int = 0
 ) -> Floats:
-    """The error of each example, (N,), under weights fitted without its fold. Groups are never split apart.
+    """For each example the weights fitted without its fold, (N, k). Groups are never split apart.
 
     `per_example` (N, k, k), `groups` (N,). With fewer groups than folds each group is a fold of its own.
     Raises `ValueError` for fewer than two groups: nothing would be left to fit on.
@@ -130,16 +130,19 @@ def cross_fitted_errors(
         raise ValueError(f"Expected at least two groups of examples to fit on one and score another, got {len(names)}.")
     fold_of = np.random.default_rng(seed).permutation(len(names)) % min(folds, len(names))
     fold = fold_of[group_of]  # (N,)
-    errors = np.empty(len(per_example))
+    weights = np.empty(per_example.shape[:2])
     for held_out in range(fold_of.max() + 1):
         inside = fold == held_out
-        errors[inside] = blend_error(per_example[inside], fit(per_example[~inside].mean(axis=0)))
-    return errors
+        weights[inside] = fit(per_example[~inside].mean(axis=0))
+    return weights
 
 
-def cross_fitted_mse(per_example: Floats, groups: npt.NDArray[Any], fit: Fit, folds: int = 5, seed: int = 0) -> float:
-    """The mean of `cross_fitted_errors`: what weights fitted this way are worth on unseen examples."""
-    return float(cross_fitted_errors(per_example, groups, fit, folds, seed).mean())
+def cross_fitted_errors(
+    per_example: Floats, groups: npt.NDArray[Any], fit: Fit, folds: int = 5, seed: int = 0
+) -> Floats:
+    """The squared error of each example, (N,), under its `cross_fitted_weights`."""
+    weights = cross_fitted_weights(per_example, groups, fit, folds, seed)
+    return np.asarray(np.einsum("ni,nij,nj->n", weights, per_example, weights))
 
 
 def _check_gram(gram: Floats) -> None:

@@ -96,7 +96,7 @@ def _example(example: ensemble_tables.Example, kinds: Sequence[str], metric: str
 
 def _score_table(scores: pd.DataFrame) -> str:
     metric = scores.attrs["metric"]
-    measures = [c for c in scores.columns[6:] if c != "val_mse"]
+    measures = [c for c in scores.columns[6:] if not c.startswith("val_")]
     unit = metric_unit(metric)
     named = [esc(capital(metric_name(str(c)))) for c in measures]
     head = ["Method", "Members", f"Gain{f', {unit}' if unit else ''}", "95 % interval", *named]

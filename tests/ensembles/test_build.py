@@ -52,7 +52,7 @@ def test_members_with_errors_apart_make_an_ensemble_that_is_surely_better(tiny, 
     assert rows.loc["mean", "members"] == 4
     shipped = rows.loc[report.method]
     assert 0 < shipped["gain_low"] < shipped["gain_psnr"] < shipped["gain_high"]
-    assert shipped["val_mse"] == rows["val_mse"].min()
+    assert shipped["val_psnr"] == rows["val_psnr"].max()
 
     ensemble, single = Ensemble.load(tmp_path / "ensemble"), load_predictor(candidates[0].folder)
     found, best = direct(ensemble, tiny), direct(single, tiny)
@@ -172,7 +172,7 @@ def test_the_best_single_model_ships_where_no_blend_beats_it_on_validation(check
     twin = checkpoint("twin", seed=1, scale=0.6)  # the same errors, larger
     report = build([checkpoint("a", seed=1, scale=0.5), twin], tmp_path / "e")
     assert report.method == "best_single"
-    assert "no blend has a lower cross-fitted validation MSE" in report.reason
+    assert "no blend has a better cross-fitted psnr on validation" in report.reason
     assert [member.trial_id for member in Ensemble.load(tmp_path / "e").members] == ["a"]
 
 
@@ -181,7 +181,7 @@ def test_the_test_split_chooses_nothing(checkpoint, sizes, tmp_path):
     one = build(candidates, tmp_path / "one", data=sizes(test=3))
     other = build(candidates, tmp_path / "other", data=sizes(test=17))
     assert one.method == other.method
-    assert one.scores["val_mse"].tolist() == other.scores["val_mse"].tolist()
+    assert one.scores["val_psnr"].tolist() == other.scores["val_psnr"].tolist()
     for method, weights in one.weights.items():
         np.testing.assert_array_equal(weights, other.weights[method])
     assert one.scores["psnr"].tolist() != other.scores["psnr"].tolist()
@@ -192,7 +192,7 @@ def test_a_validation_split_of_one_image_ships_the_best_single_model_and_says_wh
     report = build(candidates, tmp_path / "e", data=sizes(val=1))
     assert report.method == "best_single"
     assert "one group of examples" in report.reason
-    assert report.scores["val_mse"].isna().all()
+    assert report.scores["val_psnr"].isna().all()
     json.loads((tmp_path / "e" / "ensemble.json").read_text(), parse_constant=pytest.fail)  # NaN is not JSON
 
 
@@ -241,9 +241,9 @@ def test_progress_counts_up_to_its_total(checkpoint, tmp_path):
         progress=lambda done, total, text: seen.append((done, total, text)),
     )
     assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen)
-    assert seen[0] == (0, 7, "loading a")
-    assert (2, 7, "validation split, 23 examples") in seen
-    assert seen[-1] == (7, 7, "done")
+    assert seen[0] == (0, 6, "loading a")
+    assert (2, 6, "validation split, 23 examples") in seen
+    assert seen[-1] == (6, 6, "done")
 
 
 def test_memory_stays_flat_when_the_splits_grow_tenfold(checkpoint, sizes, tmp_path):

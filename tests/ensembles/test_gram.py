@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ensembles import BadPredictions, ErrorGram, ambiguity, blend, blend_error, error_correlation
+from ensembles.gram import blend_each
 
 
 @st.composite
@@ -119,3 +120,14 @@ def test_error_correlation_is_one_for_twins_and_zero_for_errors_apart():
 def test_rounding_never_takes_a_correlation_past_one():
     for size in np.linspace(0.1, 2, 200):  # sqrt(size)**2 < size for a fifth of these
         assert np.abs(error_correlation(np.full((2, 2), size))).max() == 1
+
+
+def test_a_blend_with_weights_for_each_example_is_the_blend_of_each_alone():
+    generator = np.random.default_rng(0)
+    predictions = [generator.normal(size=(3, 2, 5, 7)).astype(np.float32) for _ in range(4)]
+    weights = generator.dirichlet(np.ones(4), size=3)
+    blended = blend_each(predictions, weights)
+    for row in range(3):
+        alone = blend([p[row : row + 1] for p in predictions], weights[row])
+        np.testing.assert_allclose(blended[row : row + 1], alone, rtol=1e-6)
+    assert blended.dtype == np.float32

@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from ensembles import best_on_simplex, blend_error, cross_fitted_errors, cross_fitted_mse, greedy, uniform
+from ensembles import best_on_simplex, blend_error, cross_fitted_errors, cross_fitted_weights, greedy, uniform
 
 
 @st.composite
@@ -179,19 +179,19 @@ def test_cross_fitting_does_not_believe_weights_fitted_to_noise():
     e = generator.normal(size=(12, 10, 1))  # ten members of equal worth, twelve examples of one value
     per_example = e @ e.transpose(0, 2, 1)
     fitted = blend_error(per_example, best_on_simplex(per_example.mean(axis=0))).mean()
-    assert cross_fitted_mse(per_example, np.arange(12), best_on_simplex) > 2 * fitted
+    assert cross_fitted_errors(per_example, np.arange(12), best_on_simplex).mean() > 2 * fitted
 
 
 def test_cross_fitted_weights_that_need_no_fitting_cost_nothing():
     e = np.random.default_rng(0).normal(size=(11, 3, 5))
     per_example = e @ e.transpose(0, 2, 1)
-    found = cross_fitted_mse(per_example, np.arange(11), lambda gram: uniform(len(gram)))
+    found = cross_fitted_errors(per_example, np.arange(11), lambda gram: uniform(len(gram))).mean()
     assert found == pytest.approx(blend_error(per_example, uniform(3)).mean())
 
 
 def test_one_group_cannot_be_cross_fitted():
     with pytest.raises(ValueError, match="at least two groups"):
-        cross_fitted_mse(np.ones((3, 1, 1)), np.zeros(3), greedy)
+        cross_fitted_weights(np.ones((3, 1, 1)), np.zeros(3), greedy)
 
 
 @pytest.mark.parametrize("fit", [best_on_simplex, greedy])
