@@ -1,4 +1,7 @@
-"""What every benchmark shares: its options, the machine it ran on, intervals, the table and the JSON file."""
+"""What every benchmark shares: its options, the machine it ran on, intervals, the table and the JSON file.
+
+Needs numpy alone, so that benchmarks of the networks run on a machine that has little but torch.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,12 @@ import json
 import os
 import platform
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 Row = dict[str, Any]
 
@@ -28,8 +30,11 @@ def arguments(description: str | None) -> argparse.Namespace:
 
 def machine() -> Row:
     """The machine and the versions a figure belongs to."""
-    packages = {name: metadata.version(name) for name in ("ray", "optuna", "torch", "numpy")}
-    return {"cpu": _cpu(), "cores": os.cpu_count(), "python": platform.python_version(), **packages}
+    found: Row = {"cpu": _cpu(), "cores": os.cpu_count(), "python": platform.python_version()}
+    for package in ("ray", "optuna", "torch", "numpy"):
+        with suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
 
 
 def interval(
@@ -47,16 +52,20 @@ def interval(
 
 def finish(options: argparse.Namespace, rows: list[Row], summary: Row) -> None:
     """Print the table and, where asked for, write {"machine", "rows", "summary"}."""
-    about, console = machine(), Console(highlight=False)
-    console.print(", ".join(f"{name} {value}" for name, value in about.items()))
-    table = Table(*rows[0], box=None)
-    for row in rows:
-        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
-    console.print(table)
-    console.print(summary)
+    about = machine()
+    print(", ".join(f"{name} {value}" for name, value in about.items()))
+    table = [[str(name) for name in rows[0]], *([_short(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)))
+    print(json.dumps(summary, indent=1))
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps({"machine": about, "rows": rows, "summary": summary}, indent=1) + "\n")
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _cpu() -> str:

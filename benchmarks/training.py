@@ -8,48 +8,34 @@ processor's, so that other programs on the machine count as little as can be.
     python benchmarks/training.py [--quick] [--json FILE]
 """
 
-import argparse
-import json
-import os
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from harness import arguments, finish
 from numpy.typing import NDArray
 from torch import Tensor
 
 from colorizer.config import TrainingConfig, build_discriminator, build_generator
 from colorizer.dataset import Drawings
+from colorizer.drawings import draw_characters
 from colorizer.training import Trainer
 
 Losses = dict[str, float]
 
+SETTING = {"size": 64, "channels": 16, "batch_size": 8}
 
-def painted(count: int, size: int, seed: int) -> Drawings:
-    """Squares and discs in the colour of their kind, outlined with a black pen."""
-    rng = np.random.default_rng(seed)
-    lines = np.full((count, 1, size, size), 255, np.uint8)
-    colors = np.full((count, 3, size, size), 255, np.uint8)
-    rows, columns = np.mgrid[:size, :size]
-    for n in range(count):
-        for _ in range(4):
-            row, column = rng.integers(0, size, 2)
-            radius = rng.integers(size // 10, size // 4)
-            if rng.random() < 0.5:
-                distance, paint = np.hypot(rows - row, columns - column), (240, 180, 40)
-            else:
-                distance, paint = np.maximum(abs(rows - row), abs(columns - column)), (60, 110, 220)
-            colors[n][:, distance < radius] = np.array(paint)[:, None]
-            lines[n][:, distance < radius] = 255
-            lines[n][:, abs(distance - radius) < 1] = 0
-        colors[n] *= lines[n] > 0
-    return Drawings([f"{n}" for n in range(count)], np.arange(count), lines, colors)
+
+def painted(count: int, size: int) -> Drawings:
+    """The embedded character, over and over."""
+    drawings = list(draw_characters(count, size=size))
+    lines = np.stack([drawing.line for drawing in drawings])[:, None]  # (N, 1, S, S)
+    colors = np.stack([drawing.color for drawing in drawings]).transpose(0, 3, 1, 2)  # (N, 3, S, S)
+    return Drawings([drawing.name for drawing in drawings], np.arange(count), lines, np.ascontiguousarray(colors))
 
 
 class PlainLoop:
@@ -101,22 +87,19 @@ class PlainLoop:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter repeats")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
-    arguments = parser.parse_args()
+    options = arguments(__doc__)
     torch.set_num_threads(1)
-    result = measure(repeats=16 if arguments.quick else 60, steps=4)
-    print_table(result)
-    if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+    rows = measure(repeats=16 if options.quick else 60, steps=4)
+    _, ours, half = rows
+    names = ("speedup", "speedup_low", "speedup_high")
+    summary = {name: ours[name] for name in names} | {"speedup_bf16": half["speedup"], **SETTING}
+    finish(options, rows, summary)
 
 
-def measure(repeats: int, steps: int) -> dict[str, Any]:
+def measure(repeats: int, steps: int) -> list[dict[str, Any]]:
     """Time the three loops in turn, `repeats` times, so that other load meets all of them."""
-    config = TrainingConfig(size=64, channels=16, schedule="constant")
-    train = painted(256, config.size, seed=0)
+    config = TrainingConfig(schedule="constant", **SETTING)
+    train = painted(256, config.size)
     loops: dict[str, Callable[[int], Losses]] = {
         "plain": PlainLoop(config, train).train,
         "huetune": Trainer(config, train).train,
@@ -131,12 +114,11 @@ def measure(repeats: int, steps: int) -> dict[str, Any]:
             start = time.process_time()
             last[name] = loops[name](steps)
             seconds[name].append(time.process_time() - start)
-    images = config.batch_size * steps
     plain = np.array(seconds["plain"])
-    rows = [
+    return [
         {
             "loop": name,
-            "images_per_second": images / float(np.median(times)),
+            "images_per_second": config.batch_size * steps / float(np.median(times)),
             **ratio_interval(plain, np.array(times)),
             "reconstruction_first": first[name]["reconstruction"],
             "reconstruction_last": last[name]["reconstruction"],
@@ -145,20 +127,6 @@ def measure(repeats: int, steps: int) -> dict[str, Any]:
         }
         for name, times in seconds.items()
     ]
-    by_name = {row["loop"]: row for row in rows}
-    return {
-        "machine": machine(),
-        "rows": rows,
-        "summary": {
-            "speedup": by_name["huetune"]["speedup"],
-            "speedup_low": by_name["huetune"]["speedup_low"],
-            "speedup_high": by_name["huetune"]["speedup_high"],
-            "speedup_bf16": by_name["huetune bf16"]["speedup"],
-            "size": config.size,
-            "channels": config.channels,
-            "batch_size": config.batch_size,
-        },
-    }
 
 
 def ratio_interval(plain: NDArray[np.float64], ours: NDArray[np.float64]) -> dict[str, float]:
@@ -168,39 +136,6 @@ def ratio_interval(plain: NDArray[np.float64], ours: NDArray[np.float64]) -> dic
     low, high = np.quantile(ratios, (0.025, 0.975))
     speedup = float(np.median(plain) / np.median(ours))
     return {"speedup": speedup, "speedup_low": float(low), "speedup_high": float(high)}
-
-
-def machine() -> dict[str, Any]:
-    return {
-        "cpu": _cpu_name(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "system": platform.platform(),
-    }
-
-
-def _cpu_name() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def print_table(result: dict[str, Any]) -> None:
-    print(f"{result['machine']['cpu']}, one thread, torch {result['machine']['torch']}")
-    print(f"{'loop':14}{'images/s':>10}{'speedup':>9}  {'95 %':14}{'reconstruction':>18}{'loss_d':>9}")
-    for row in result["rows"]:
-        interval = f"{row['speedup_low']:.2f} - {row['speedup_high']:.2f}"
-        change = f"{row['reconstruction_first']:.2f} -> {row['reconstruction_last']:.2f}"
-        print(
-            f"{row['loop']:14}{row['images_per_second']:10.1f}{row['speedup']:9.2f}  {interval:14}"
-            f"{change:>18}{row['loss_d_last']:9.3f}"
-        )
 
 
 if __name__ == "__main__":

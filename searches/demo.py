@@ -1,0 +1,34 @@
+"""What `make demo` runs: a short search on the embedded drawings.
+
+huetune run searches/demo.py --data DATASET --name demo
+"""
+
+from pathlib import Path
+
+from ray import tune
+
+from colorizer.trial import ColorizerTrial
+from search import Bayesian, Search, asha
+
+
+def search(data: str, trials: int = 8, reports: int = 4) -> Search:
+    return Search(
+        trainable=ColorizerTrial,
+        space={
+            "lr_g": tune.loguniform(5e-4, 6e-3),
+            "beta1": tune.uniform(0.3, 0.9),
+            "l1_weight": tune.loguniform(5, 50),
+            "norm": tune.choice(["batch", "group", "none"]),
+            "dropout": tune.uniform(0, 0.3),
+            "schedule": "constant",
+            "data": str(Path(data).resolve()),
+            "steps_per_report": 80,
+            "total_reports": reports,
+        },
+        metric="psnr",
+        mode="max",
+        trials=trials,
+        iterations=reports,
+        method=Bayesian(startup=5),
+        scheduler=asha(reports, grace=2),
+    )
