@@ -130,9 +130,7 @@ def ensemble(
         ]
         built = build(
             [
-                Candidate(
-                    path, f"trial {m.number}", m.checkpoint_iteration or 0, f"{found.folder.address}/{m.checkpoint}"
-                )
+                Candidate(path, m.trial_id, m.checkpoint_iteration or 0, f"{found.folder.address}/{m.checkpoint}")
                 for path, m in zip(local, members, strict=True)
             ],
             folder,
@@ -146,7 +144,7 @@ def ensemble(
     for item in built.set_aside:
         out.print(f"set aside: {item.candidate.source}: {item.reason}")
     out.print(f"ships: {built.method} ({built.reason})")
-    out.print(f"next: huetune report {run}, huetune colorize {found.folder.ensemble} IMAGE... -o DIR")
+    out.print(f"next: huetune report {run}, huetune colorize {run} IMAGE... -o DIR")
 
 
 @app.command()

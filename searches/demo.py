@@ -11,7 +11,7 @@ from colorizer.trial import ColorizerTrial
 from search import Bayesian, Search, asha
 
 
-def search(data: str, trials: int = 8, reports: int = 4) -> Search:
+def search(data: str, trials: int = 10, reports: int = 5) -> Search:
     return Search(
         trainable=ColorizerTrial,
         space={
@@ -22,7 +22,7 @@ def search(data: str, trials: int = 8, reports: int = 4) -> Search:
             "dropout": tune.uniform(0, 0.3),
             "schedule": "constant",
             "data": str(Path(data).resolve()),
-            "steps_per_report": 80,
+            "steps_per_report": 100,
             "total_reports": reports,
         },
         metric="psnr",

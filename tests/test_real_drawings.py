@@ -62,6 +62,6 @@ def test_from_real_drawings_to_an_ensemble_a_report_and_a_coloured_picture(tmp_p
 
     line = sorted((DRAWINGS / "line").iterdir())[0]
     huetune("colorize", run, line, "-o", tmp_path / "colored")
-    colored = Image.open(tmp_path / "colored" / f"{line.stem}.png")
-    assert colored.size == Image.open(line).size
-    assert colored.mode == "RGB"
+    with Image.open(tmp_path / "colored" / f"{line.stem}.png") as colored, Image.open(line) as drawing:
+        assert colored.size == drawing.size
+        assert colored.mode == "RGB"

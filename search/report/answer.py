@@ -22,12 +22,13 @@ from search.report.wording import (
 def answer(snap: Snapshot, results: RunReader, command: str) -> str:
     """The head of the page: what came out, in a sentence, five numbers, a configuration and warnings."""
     spent = tables.costs(snap)
-    gain = ensemble_tables.shipped_gain(ensemble_tables.gains(results))
+    scores = ensemble_tables.gains(results)
+    gain, tested = ensemble_tables.shipped_gain(scores), ensemble_tables.single_on_test(scores, snap.goal.metric)
     parts = [
         f"<header><p class=kicker>huetune search report</p><h1>{esc(_name(snap))}</h1>",
-        f'<p class="lede">{_lede(snap, gain)}</p><p class="meta">{_meta(snap, spent)}</p>',
+        f'<p class="lede">{_lede(snap, gain, tested)}</p><p class="meta">{_meta(snap, spent)}</p>',
         _under_way(snap, spent),
-        f'</header><div class="tiles">{"".join(_tiles(snap, spent, gain, command))}</div>',
+        f'</header><div class="tiles">{"".join(_tiles(snap, spent, gain, tested, command))}</div>',
     ]
     warned = verdicts(snap)
     found = f'<div class="verdicts">{"".join(_verdict(v) for v in warned)}</div>'
@@ -87,24 +88,33 @@ def _name(snap: Snapshot) -> str:
     return str(snap.definition.get("name") or "search")
 
 
-def _lede(snap: Snapshot, gain: ensemble_tables.Gain | None) -> str:
+def _lede(snap: Snapshot, gain: ensemble_tables.Gain | None, tested: float | None) -> str:
+    """The outcome in a sentence or two. A score that chose the winner is never told as what the winner is worth."""
     if snap.best is None:
         return "No trial has a score yet."
     best, goal = snap.trial(snap.best), snap.goal
     score = with_unit(number(float(best["score"])), goal.unit)
     direction = "highest" if goal.maximize else "lowest"
     winner = trial_link(int(best["number"]))
-    text = f"{winner} reached the {direction} {esc(goal.name)}: <strong>{score}</strong>."
+    if tested is None:
+        text = f"{winner} reached the {direction} {esc(goal.name)}: <strong>{score}</strong>."
+    else:
+        on_test = with_unit(number(tested), goal.unit)
+        text = f"{winner} won with {score} on validation; on the test split it reaches <strong>{on_test}</strong>."
     if gain is None:
         return text
     if gain.is_single:
         return f"{text} No blend was better on validation, so the ensemble is the best single model."
-    amount = with_unit(number(abs(gain.value), 3), metric_unit(gain.metric))
+    amount = with_unit(_gain(abs(gain.value)), metric_unit(gain.metric))
     method = esc(method_name(gain.method))
     if gain.low > 0:
-        blend = f"An ensemble of {gain.members} ({method})"
-        return f"{text} {blend} is another <strong>{amount}</strong> better on the test split."
+        return f"{text} An ensemble of {gain.members} ({method}) gains another <strong>{amount}</strong> there."
     return f"{text} The ensemble of {gain.members} ({method}) is not clearly better than the best single model."
+
+
+def _gain(value: float, sign: bool = False) -> str:
+    """Two significant digits below 1, three above: what an interval of such gains can carry."""
+    return number(value, 2 if abs(value) < 1 else 3, sign=sign)
 
 
 def _meta(snap: Snapshot, spent: Costs) -> str:
@@ -132,19 +142,26 @@ def _under_way(snap: Snapshot, spent: Costs) -> str:
     return f'<p class="state">{texts[status]}</p>' if status in texts else ""
 
 
-def _tiles(snap: Snapshot, spent: Costs, gain: ensemble_tables.Gain | None, command: str) -> list[str]:
+def _tiles(
+    snap: Snapshot, spent: Costs, gain: ensemble_tables.Gain | None, tested: float | None, command: str
+) -> list[str]:
     goal = snap.goal
     score = snap.trial(snap.best)["score"] if snap.best is not None else None
     direction = "higher is better" if goal.maximize else "lower is better"
-    tiles = [_tile("Best score", number(score), goal.unit, f"{esc(goal.name)}, {direction}", "first")]
+    if tested is None:
+        about = f"{esc(goal.name)}, {direction}; the score that chose the winner"
+        tiles = [_tile("Best score", number(score), goal.unit, about, "first")]
+    else:
+        about = f"{esc(goal.name)} on test, {direction}; {number(score)} on validation chose it"
+        tiles = [_tile("Best single model", number(tested), goal.unit, about, "first")]
     if gain is None:
         tiles.append(_tile("Ensemble's gain", DASH, "", f"none yet: <code>{esc(command)}</code>"))
     elif gain.is_single:
         tiles.append(_tile("Ensemble's gain", DASH, "", "no blend was better than the best single model on validation"))
     else:
-        between = f"{number(gain.low, 3, sign=True)} to {number(gain.high, 3, sign=True)}"
+        between = f"{_gain(gain.low, sign=True)} to {_gain(gain.high, sign=True)}"
         about = f"{esc(metric_name(gain.metric))} on test, 95\N{NO-BREAK SPACE}% interval {between}"
-        tiles.append(_tile("Ensemble's gain", number(gain.value, 3, sign=True), metric_unit(gain.metric), about))
+        tiles.append(_tile("Ensemble's gain", _gain(gain.value, sign=True), metric_unit(gain.metric), about))
     states = {"finished": spent.finished, "stopped early": spent.stopped, "failed": spent.failed,
               "running": spent.running, "interrupted": spent.interrupted}  # fmt: skip
     told = ", ".join(f"{n:,} {state}" for state, n in states.items() if n or state in ("finished", "failed"))

@@ -79,6 +79,14 @@ def shipped_gain(table: pd.DataFrame | None) -> Gain | None:
     return Gain(str(row["method"]), table.attrs["metric"], value, low, high, int(row["members"]))
 
 
+def single_on_test(table: pd.DataFrame | None, metric: str) -> float | None:
+    """What the best single model reaches on the test split in the metric of the search, where that was measured."""
+    if table is None or metric not in table:
+        return None
+    values = table.loc[table["method"] == "best_single", metric].dropna()
+    return float(values.iloc[0]) if len(values) else None
+
+
 def members(results: RunReader, snap: Snapshot) -> pd.DataFrame | None:
     """number (None where the trial is not of this run), weight, iteration, name: heaviest first."""
     ensemble = results.ensemble()

@@ -127,6 +127,8 @@ def learning_curves_figure(table: pd.DataFrame, goal: Goal) -> go.Figure:
         )
     last = float(table["iteration"].max())
     figure.update_xaxes(title_text="iteration", range=[0, 1.02 * last], tickformat=",d")
+    if last <= 12:
+        figure.update_xaxes(dtick=1)
     figure.update_yaxes(title_text=axis_title(goal), range=view_range(table["value"], goal.maximize))
     return figure
 

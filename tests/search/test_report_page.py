@@ -15,6 +15,8 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from search.report import report_html, write_report
+from search.report.answer import answer
+from search.report.tables import snapshot
 from search.results import Results
 
 _SPEC = importlib.util.spec_from_file_location("report_run", Path(__file__).with_name("report_run.py"))
@@ -110,12 +112,27 @@ def test_the_answer_comes_first(run, page):
     sections = [attributes["id"] for tag, attributes in page.elements if tag == "section"]
 
     assert sections == ["answer", "pictures", "search", "ensemble", "trials", "about"]
-    for words in ("Best score", "Ensemble's gain", "Trials", "Time", "Saved by stopping early", "higher is better"):
+    for words in (
+        "Best single model",
+        "Ensemble's gain",
+        "Trials",
+        "Time",
+        "Saved by stopping early",
+        "higher is better",
+    ):
         assert words in page.text
-    assert f"Trial {best['number']} reached the highest PSNR" in page.text
-    assert f"{best['score']:.2f}" in page.text
+    assert f"Trial {best['number']} won with {best['score']:.2f} dB on validation" in " ".join(page.text.split())
+    assert f"PSNR on test, higher is better; {best['score']:.2f} on validation chose it" in page.text
     assert "95 % interval +1.01 to +1.23" in page.text
     assert f'"lr_g": {float(best["config.lr_g"])!r}' in page.text
+
+
+def test_a_score_that_chose_the_winner_is_never_told_as_its_worth_without_saying_so(run):
+    with_test = answer(snapshot(run), run, "huetune ensemble runs/x")
+    assert "on the test split it reaches <strong>19.37 dB</strong>" in with_test
+    assert '<div class="value">19.37' in with_test
+    bare = replace(run, scores=None)
+    assert "the score that chose the winner" in answer(snapshot(bare), bare, "huetune ensemble runs/x")
 
 
 def test_every_figure_is_named_and_described(page):
