@@ -1,6 +1,6 @@
 """Takes the README's picture: the top of a report in Chromium.
 
-    python docs/picture.py runs/quick/report.html docs/report.png
+python docs/picture.py runs/quick/report.html docs/report.png
 """
 
 import sys

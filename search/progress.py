@@ -34,7 +34,7 @@ class Progress(Callback):
     """
 
     def __init__(self, recorder: Recorder, trials: int, space: Space, console: Console) -> None:
-        self._recorder, self._trials, self._console = recorder, trials, console
+        self._recorder, self._trials, self.console = recorder, trials, console
         self._varied = [axis.name for axis in space.axes]
         self._began = self._shown = time.monotonic()
         self._last_line = ""
@@ -67,7 +67,7 @@ class Progress(Callback):
         if self._live:
             self._live.update(self._table(rows), refresh=True)
         elif (line := self._line(rows)) != self._last_line:
-            self._console.print(line, highlight=False)
+            self.console.print(line, highlight=False)
             self._last_line = line
 
     def _counts(self, rows: list[dict[str, Any]]) -> tuple[Counter[str], int]:

@@ -39,6 +39,28 @@ class RunFolder:
             fs, root = pyarrow.fs.LocalFileSystem(), str(Path(text).resolve())
         return cls(fs, root.rstrip("/"), text)
 
+    @classmethod
+    def create(cls, storage: str, name: str) -> RunFolder:
+        """A new run under `storage`, which may be an address with a query: s3://bucket/runs?region=eu-west-1.
+
+        Raises:
+            RunError: there is one of that name.
+        """
+        place, mark, query = storage.partition("?") if "://" in storage else (storage, "", "")
+        folder = cls.open(f"{place.rstrip('/')}/{name}{mark}{query}")
+        try:
+            if folder.exists(folder.root):
+                raise FileExistsError(folder.root)
+            if folder.is_local:
+                os.makedirs(Path(folder.root).parent, exist_ok=True)
+                os.mkdir(folder.root)
+        except FileExistsError:
+            raise RunError(
+                f"Expected a new run name, but {folder.address!r} exists, and no run is ever overwritten."
+                f" Choose another with --name, or remove the folder."
+            ) from None
+        return folder
+
     @property
     def name(self) -> str:
         """The last part of the address."""

@@ -10,7 +10,7 @@ import shlex
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import metadata
@@ -43,8 +43,6 @@ _RAY_SETTINGS = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
-    # Without it Ray hides the GPUs of trials that ask for none in a way its next version will not.
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
 
@@ -66,12 +64,7 @@ def run(search: Search, *, name: str | None = None, storage: str = "runs", conso
         Interrupted: Ctrl-C.
     """
     name = name or datetime.now().strftime("%Y-%m-%d-%H%M%S")
-    folder = RunFolder.open(f"{storage.rstrip('/')}/{name}")
-    if folder.exists(folder.root):
-        raise RunError(
-            f"Expected a new run name, but {folder.address!r} exists, and no run is ever overwritten."
-            f" Choose another with --name, or remove the folder."
-        )
+    folder = RunFolder.create(storage, name)
     record = _Record(folder, search, name)
     guard = Guard(search.metric, search.iterations, search.stop)
     recorder = Recorder(
@@ -84,12 +77,16 @@ def run(search: Search, *, name: str | None = None, storage: str = "runs", conso
     )
     progress = Progress(recorder, search.trials, search.axes, console or Console(stderr=True))
     try:
-        with _quiet(folder), progress:
+        with _quiet(folder):
             connect()
-            _tuner(search, folder, guard, recorder, progress).fit()
+            if hint := idle_gpus(search, ray.cluster_resources()):
+                progress.console.print(hint, style="yellow")
+            with progress:
+                _tuner(search, folder, guard, recorder, progress).fit()
     except (TuneError, RayError) as failure:
         record.close("failed")
-        raise RunError(f"Ray could not go on with the run {name!r}: {failure}. Its log: {folder.log}") from failure
+        reason = (str(failure).strip() or type(failure).__name__).splitlines()[-1]
+        raise RunError(f"Ray could not go on with the run {name!r}: {reason}. Its log: {folder.log}") from failure
     except BaseException:
         record.close("failed")
         raise
@@ -110,6 +107,17 @@ def connect() -> None:
     """Join the Ray cluster this process belongs to, or start a local one; nothing if that was done before."""
     if not ray.is_initialized():
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+
+
+def idle_gpus(search: Search, available: Mapping[str, float]) -> str | None:
+    """What to tell a user whose search leaves the GPUs of a cluster alone, None where there is nothing to tell."""
+    gpus = available.get("GPU", 0)
+    if not gpus or search.resources is not None:
+        return None
+    return (
+        f"The cluster has {gpus:g} GPUs and the search does not say what a trial gets:"
+        " Search(resources={'cpu': 2, 'gpu': 0.5}) gives each half of one."
+    )
 
 
 def _tuner(search: Search, folder: RunFolder, guard: Guard, recorder: Recorder, progress: Progress) -> tune.Tuner:

@@ -3,10 +3,9 @@
 huetune run searches/demo.py --data DATASET --name demo
 """
 
-from pathlib import Path
-
 from ray import tune
 
+from colorizer.dataset import Dataset
 from colorizer.trial import ColorizerTrial
 from search import Bayesian, Search, asha
 
@@ -21,7 +20,7 @@ def search(data: str, trials: int = 10, reports: int = 5) -> Search:
             "norm": tune.choice(["batch", "group", "none"]),
             "dropout": tune.uniform(0, 0.3),
             "schedule": "constant",
-            "data": str(Path(data).resolve()),
+            "data": str(Dataset.open(data).folder),
             "steps_per_report": 100,
             "total_reports": reports,
         },

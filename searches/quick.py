@@ -7,15 +7,22 @@ members that were not all cooled down err less alike. No trial is stopped early 
 short, and eight of them are wanted. Longer trials earn `scheduler=asha(reports)`.
 """
 
-from pathlib import Path
-
 from ray import tune
 
+from colorizer.dataset import Dataset
 from colorizer.trial import ColorizerTrial
 from search import Bayesian, Search
 
 
-def search(data: str, size: int = 48, trials: int = 16, reports: int = 5, steps: int = 100, seed: int = 0) -> Search:
+def search(
+    data: str,
+    size: int = 48,
+    trials: int = 16,
+    reports: int = 5,
+    steps: int = 100,
+    gpu: float = 0.0,
+    seed: int = 0,
+) -> Search:
     return Search(
         trainable=ColorizerTrial,
         space={
@@ -30,7 +37,7 @@ def search(data: str, size: int = 48, trials: int = 16, reports: int = 5, steps:
             "activation": tune.choice(["relu", "leaky", "silu"]),
             "flip": tune.choice([True, False]),
             "schedule": "constant",
-            "data": str(Path(data).resolve()),
+            "data": str(Dataset.open(data).folder),
             "size": size,
             "batch_size": 8,
             "steps_per_report": steps,
@@ -41,5 +48,6 @@ def search(data: str, size: int = 48, trials: int = 16, reports: int = 5, steps:
         trials=trials,
         iterations=reports,
         method=Bayesian(startup=8),
+        resources={"cpu": 1, "gpu": gpu},
         seed=seed,
     )

@@ -129,7 +129,7 @@ def test_the_answer_comes_first(run, page):
 
 def test_a_score_that_chose_the_winner_is_never_told_as_its_worth_without_saying_so(run):
     with_test = answer(snapshot(run), run, "huetune ensemble runs/x")
-    assert "on the test split it reaches <strong>19.37 dB</strong>" in with_test
+    assert re.search(r"on the test split it reaches <strong>19\.37\sdB</strong>", with_test)
     assert '<div class="value">19.37' in with_test
     bare = replace(run, scores=None)
     assert "the score that chose the winner" in answer(snapshot(bare), bare, "huetune ensemble runs/x")

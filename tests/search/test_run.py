@@ -13,6 +13,8 @@ import pytest
 from ray import tune
 
 from search import Bayesian, NoFinishedTrialError, Random, Results, RunError, Search, asha
+from search.run_folder import RunFolder
+from search.runner import idle_gpus
 from search.runner import run as run_search
 
 pytestmark = pytest.mark.usefixtures("cluster")
@@ -135,6 +137,20 @@ def test_nothing_of_a_run_is_overwritten_by_one_of_its_name(results: Results) ->
     with pytest.raises(RunError, match="exists, and no run is ever overwritten"):
         quadratic().run("first", str(Path(results.folder.root).parent))
     assert Path(results.folder.trials).stat().st_mtime_ns == before
+
+
+def test_two_runs_of_one_name_cannot_begin(tmp_path: Path) -> None:
+    assert RunFolder.create(str(tmp_path), "a").root == str(tmp_path / "a")
+    with pytest.raises(RunError, match="Choose another with --name"):
+        RunFolder.create(str(tmp_path), "a")
+    with pytest.raises(RunError, match="exists"):
+        RunFolder.create(f"file://{tmp_path}", "a")
+
+
+def test_idle_gpus_are_mentioned_only_where_the_search_is_silent() -> None:
+    assert "has 2 GPUs" in str(idle_gpus(quadratic(), {"GPU": 2.0}))
+    assert idle_gpus(quadratic(), {"CPU": 8.0}) is None
+    assert idle_gpus(quadratic(resources={"cpu": 1}), {"GPU": 2.0}) is None
 
 
 def test_a_search_can_be_run_again_with_the_same_suggestions(results: Results, tmp_path: Path) -> None:
