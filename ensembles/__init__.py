@@ -14,7 +14,14 @@ from ensembles.predictor import (
     load_predictor,
     verify_checkpoint,
 )
-from ensembles.weights import best_on_simplex, cross_fitted_errors, cross_fitted_weights, greedy, uniform
+from ensembles.weights import (
+    best_for_log_error,
+    best_on_simplex,
+    cross_fitted_errors,
+    cross_fitted_weights,
+    greedy,
+    uniform,
+)
 
 __all__ = [
     "BadPredictions",
@@ -32,6 +39,7 @@ __all__ = [
     "SetAside",
     "UnknownPredictor",
     "ambiguity",
+    "best_for_log_error",
     "best_on_simplex",
     "blend",
     "blend_error",

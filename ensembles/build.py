@@ -22,17 +22,18 @@ from ensembles.gram import BadPredictions, Floats
 from ensembles.passes import TestScores, observe, score, validate
 from ensembles.pictures import choose_examples, draw_examples, write_pictures
 from ensembles.predictor import Array, Predictor
-from ensembles.weights import Fit, best_on_simplex, cross_fitted_weights, greedy, uniform
+from ensembles.weights import Fit, best_for_log_error, best_on_simplex, cross_fitted_weights, greedy, uniform
 
 SCORES = "scores.parquet"
 CORRELATION = "correlation.parquet"
 PICTURES = "pictures.parquet"
 
 METHODS: Mapping[str, Fit] = {
-    "best_single": lambda gram: np.eye(len(gram))[0],
-    "mean": lambda gram: uniform(len(gram)),
-    "simplex": best_on_simplex,
-    "greedy": greedy,
+    "best_single": lambda grams: np.eye(grams.shape[-1])[0],
+    "mean": lambda grams: uniform(grams.shape[-1]),
+    "simplex": lambda grams: best_on_simplex(grams.mean(axis=0)),
+    "simplex_log": best_for_log_error,
+    "greedy": lambda grams: greedy(grams.mean(axis=0)),
 }
 Progress = Callable[[int, int, str], None]  # steps done, steps in all, what is being done
 
@@ -80,7 +81,7 @@ def build(
     steps.next("weights")
     while True:
         per_example = gram.per_example
-        weights = {name: fit(per_example.mean(axis=0)) for name, fit in METHODS.items()}
+        weights = {name: fit(per_example) for name, fit in METHODS.items()}
         split = "val"
         try:
             validated = _validate(crew, per_example, groups, seed, steps.say)

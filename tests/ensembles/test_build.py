@@ -41,11 +41,11 @@ def direct(predict, tiny, split="test"):
 def test_members_with_errors_apart_make_an_ensemble_that_is_surely_better(tiny, checkpoint, tmp_path):
     candidates = [checkpoint(f"t{number}", seed=number) for number in range(4)]
     report = build(candidates, tmp_path / "ensemble")
-    assert report.method in ("mean", "simplex", "greedy")
+    assert report.method in ("mean", "simplex", "simplex_log", "greedy")
     assert [item.trial_id for item in report.members] == ["t0", "t1", "t2", "t3"]
     table = pd.read_parquet(tmp_path / "ensemble" / "scores.parquet")
     pd.testing.assert_frame_equal(table, report.scores)
-    assert table["method"].tolist() == ["best_single", "mean", "simplex", "greedy"]
+    assert table["method"].tolist() == ["best_single", "mean", "simplex", "simplex_log", "greedy"]
     assert table["ships"].tolist() == [method == report.method for method in table["method"]]
     rows = table.set_index("method")
     assert (rows.loc["best_single", ["gain_psnr", "gain_low", "gain_high"]] == 0).all()

@@ -6,7 +6,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from ensembles import best_on_simplex, blend_error, cross_fitted_errors, cross_fitted_weights, greedy, uniform
+from ensembles import (
+    best_for_log_error,
+    best_on_simplex,
+    blend_error,
+    cross_fitted_errors,
+    cross_fitted_weights,
+    greedy,
+    uniform,
+)
 
 
 @st.composite
@@ -160,7 +168,8 @@ def test_cross_fitting_never_fits_on_the_group_it_scores():
     groups = np.array([5, 5, 1, 1, 1, 9, 9, 2, 2, 7, 7, 5])
     seen = []
 
-    def fit(gram):
+    def fit(grams):
+        gram = grams.mean(axis=0)
         seen.append(gram)
         return best_on_simplex(gram)
 
@@ -179,13 +188,15 @@ def test_cross_fitting_does_not_believe_weights_fitted_to_noise():
     e = generator.normal(size=(12, 10, 1))  # ten members of equal worth, twelve examples of one value
     per_example = e @ e.transpose(0, 2, 1)
     fitted = blend_error(per_example, best_on_simplex(per_example.mean(axis=0))).mean()
-    assert cross_fitted_errors(per_example, np.arange(12), best_on_simplex).mean() > 2 * fitted
+    assert (
+        cross_fitted_errors(per_example, np.arange(12), lambda g: best_on_simplex(g.mean(axis=0))).mean() > 2 * fitted
+    )
 
 
 def test_cross_fitted_weights_that_need_no_fitting_cost_nothing():
     e = np.random.default_rng(0).normal(size=(11, 3, 5))
     per_example = e @ e.transpose(0, 2, 1)
-    found = cross_fitted_errors(per_example, np.arange(11), lambda gram: uniform(len(gram))).mean()
+    found = cross_fitted_errors(per_example, np.arange(11), lambda grams: uniform(grams.shape[-1])).mean()
     assert found == pytest.approx(blend_error(per_example, uniform(3)).mean())
 
 
@@ -199,3 +210,37 @@ def test_one_group_cannot_be_cross_fitted():
 def test_what_is_not_a_gram_matrix_is_refused(fit, gram):
     with pytest.raises(ValueError, match="Gram matrix"):
         fit(gram)
+
+
+def log_error(per_example, weights):
+    return np.log(blend_error(per_example, weights)).mean()
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), members=st.integers(1, 6), examples=st.integers(1, 9))
+def test_weights_for_the_log_error_have_a_lower_one_than_any_other_fit(seed, members, examples):
+    generator = np.random.default_rng(seed)
+    scale = np.exp(generator.normal(0, 2, (examples, 1, 1)))  # some examples much harder than others
+    e = scale * (generator.normal(size=(examples, members, 11)) + generator.normal(size=(examples, 1, 11)))
+    per_example = e @ e.transpose(0, 2, 1) / 11
+    found = best_for_log_error(per_example, ridge=0)
+    assert found.min() >= 0
+    assert found.sum() == pytest.approx(1)
+    others = [uniform(members), *generator.dirichlet(np.ones(members), size=20)]
+    start = log_error(per_example, uniform(members))
+    assert log_error(per_example, found) <= start + 1e-9
+    near = [0.95 * found + 0.05 * other for other in others]
+    assert log_error(per_example, found) <= min(log_error(per_example, w) for w in near) + 1e-5
+
+
+def test_for_the_log_error_easy_examples_count_as_much_as_hard_ones():
+    # Member 0 is better on the many easy examples, member 1 on one hard one that outweighs them all in square.
+    easy, hard = np.diag([0.01, 0.04]), np.diag([8.0, 2.0])
+    per_example = np.array([easy] * 9 + [hard])
+    assert best_on_simplex(per_example.mean(axis=0))[0] < 0.3
+    assert best_for_log_error(per_example)[0] > 0.7
+
+
+def test_a_perfect_member_does_not_break_the_log_error():
+    per_example = np.array([np.diag([0.0, 1.0]), np.diag([0.0, 2.0])])
+    np.testing.assert_allclose(best_for_log_error(per_example), [1, 0], atol=1e-9)
