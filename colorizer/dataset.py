@@ -1,7 +1,7 @@
 """A prepared dataset, and its splits as arrays that every process of a machine shares.
 
-The drawings are decoded once per machine, split and size, into a cache of memory-mapped arrays; `prepare.py`
-writes what is read here.
+The drawings are decoded once per machine, split and size, into a cache of memory-mapped arrays; `prepare.py` writes
+what is read here.
 """
 
 import fcntl
@@ -100,9 +100,8 @@ class Dataset:
     def split(self, split: str, size: int) -> Drawings:
         """The drawings of a split, each laid into a white square of `size` pixels.
 
-        The first call on a machine decodes them into a cache: `$HUETUNE_CACHE`, else
-            `$XDG_CACHE_HOME/huetune`, else
-        `~/.cache/huetune`. Later calls, from any process, map the same files; processes that call at the same
+        The first call on a machine decodes them into a cache: `$HUETUNE_CACHE`, else `$XDG_CACHE_HOME/huetune`,
+        else `~/.cache/huetune`. Later calls, from any process, map the same files; processes that call at the same
         time wait for the one that decodes. A damaged entry is made anew.
 
         Args:

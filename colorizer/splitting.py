@@ -8,10 +8,9 @@ import numpy as np
 def assign_splits(groups: Sequence[int], fractions: Mapping[str, float], seed: int) -> list[str]:
     """A split for each of N examples, such that no group is in two and the numbers are near the fractions.
 
-    Groups are shuffled, then the larger ones go first: each to the split that is relatively the emptiest
-        among those it
-    still fits in. So groups of every size are spread in proportion, and single examples even out the rest. No
-    split is left empty.
+    Groups are shuffled, then the larger ones go first: each to the split that is relatively the emptiest among
+    those it still fits in. So groups of every size are spread in proportion, and single examples even out the rest.
+    No split is left empty.
 
     Args:
         groups: (N,) the group of each example.

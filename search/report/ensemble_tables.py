@@ -30,8 +30,8 @@ class Gain:
 
 @dataclass(frozen=True)
 class Example:
-    """One row of pictures: image bytes by kind, scores by kind, and whether it was chosen because it is
-    among the worst."""
+    """One row of pictures: image bytes by kind, scores by kind, and whether it was chosen because it is among the
+    worst."""
 
     name: str
     worst: bool
@@ -40,8 +40,7 @@ class Example:
 
 
 def gains(results: RunReader) -> pd.DataFrame | None:
-    """The table of ensemble scores: method, members, ships, gain, gain_low, gain_high, then its other
-    measures.
+    """The table of ensemble scores: method, members, ships, gain, gain_low, gain_high, then its other measures.
 
     `attrs["metric"]` names what the gain is in. None without an ensemble.
     """
@@ -106,8 +105,7 @@ def members(results: RunReader, snap: Snapshot) -> pd.DataFrame | None:
 
 
 def correlation(results: RunReader, snap: Snapshot) -> pd.DataFrame | None:
-    """Correlations of the members' errors, (k, k), rows and columns named by trial. None without two
-    members."""
+    """Correlations of the members' errors, (k, k), rows and columns named by trial. None without two members."""
     pairs = results.ensemble_correlation()
     if pairs is None or not len(pairs):
         return None

@@ -1,8 +1,7 @@
 """Small table -> Plotly figure. No results here, and no files: every figure works in a notebook too.
 
 All figures are SVG, not WebGL: they print, they open in a mail client's preview, and no browser runs out of
-contexts.
-Text that comes from users is escaped, because Plotly reads a little HTML.
+contexts. Text that comes from users is escaped, because Plotly reads a little HTML.
 """
 
 import html

@@ -48,8 +48,7 @@ def section(anchor: str, title: str, parts: Iterable[str]) -> str:
 
 
 def table(head: list[str], rows: list[list[str]], marked: int | None = None, label: str = "") -> str:
-    """A table of HTML cells: the first column names the row, the others are numbers. `marked` is a row in
-    use."""
+    """A table of HTML cells: the first column names the row, the others are numbers. `marked` is a row in use."""
     top = "".join(f'<th scope="col">{cell}</th>' for cell in head)
     body = []
     for index, (name, *cells) in enumerate(rows):
@@ -77,8 +76,8 @@ class Figures:
         css: str = "card",
         level: int = 3,
     ) -> str:
-        """A card with a title, a caption (HTML), the figure drawn when scrolled to, and a description to be
-        read out."""
+        """A card with a title, a caption (HTML), the figure drawn when scrolled to, and a description to be read
+        out."""
         name = f"figure-{len(self.drawn) + 1}"
         self.drawn.append(name)
         height = int(figure.layout.height or 380)

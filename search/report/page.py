@@ -1,5 +1,5 @@
-"""Sections -> one self-contained HTML file. Everything is inside: Plotly, styles, pictures; the page asks
-no network."""
+"""Sections -> one self-contained HTML file. Everything is inside: Plotly, styles, pictures; the page asks no
+network."""
 
 import os
 import shlex

@@ -1,5 +1,4 @@
-"""A run's parameters: what each may be, where a value lies on its axis, and how it is written. No figures
-here."""
+"""A run's parameters: what each may be, where a value lies on its axis, and how it is written. No figures here."""
 
 import json
 import math
@@ -20,9 +19,8 @@ SEED = "seed"
 class Parameter:
     """One dimension of a search.
 
-    `kind` is "log" or "linear" for numbers in [low, high], "choice" for one of `choices`. `integer` numbers
-    are whole.
-    `varies` is False for a constant, or where every trial had the same value.
+    `kind` is "log" or "linear" for numbers in [low, high], "choice" for one of `choices`. `integer` numbers are
+    whole. `varies` is False for a constant, or where every trial had the same value.
     """
 
     name: str
@@ -36,9 +34,8 @@ class Parameter:
     def read(self, cell: Any) -> Any:
         """The Python value a cell of the trials table stands for; None where the trial did not have it.
 
-        Parquet turns whole numbers with gaps into floats, lists into arrays, and mixed choices into text:
-        each choice
-        is found again by what it says.
+        Parquet turns whole numbers with gaps into floats, lists into arrays, and mixed choices into text: each
+        choice is found again by what it says.
         """
         value = native(cell)
         if isinstance(value, float) and math.isnan(value):
@@ -55,8 +52,7 @@ class Parameter:
         return value is not None or (self.kind == "choice" and self._index(None) is not None)
 
     def position(self, value: Any) -> float:
-        """Where a value lies between the ends of the axis, 0 to 1; NaN for a gap. A log axis is one here
-        too."""
+        """Where a value lies between the ends of the axis, 0 to 1; NaN for a gap. A log axis is one here too."""
         if not self.has(value):
             return math.nan
         if self.kind == "choice":
@@ -83,8 +79,8 @@ class Parameter:
         return [(self.position(v), plain(v, 3)) for v in [self.low, *inner, self.high]]
 
     def _round_values(self) -> list[float]:
-        """Values a reader would put on the axis: powers of ten, or 1-2-5 on a short log axis; the middle of
-        a linear one."""
+        """Values a reader would put on the axis: powers of ten, or 1-2-5 on a short log axis; the middle of a
+        linear one."""
         if self.kind == "log":
             powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
             steps = (1,) if self.high / self.low > 90 else (1, 2, 5) if self.high / self.low >= 5 else ()
@@ -108,8 +104,7 @@ class Parameter:
 
 
 def read_parameters(space: Mapping[str, Any], trials: pd.DataFrame) -> list[Parameter]:
-    """The parameters of a run, in the order of its space; those only its trials know (define by run) come
-    after."""
+    """The parameters of a run, in the order of its space; those only its trials know (define by run) come after."""
     specs = dict(_flatten(space))
     columns = [str(c).removeprefix(PREFIX) for c in trials.columns if str(c).startswith(PREFIX)]
     names = list(dict.fromkeys([*specs, *columns]))
@@ -178,8 +173,7 @@ def _flatten(space: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, M
 
 
 def _distinct(values: Iterable[Any]) -> tuple[Any, ...]:
-    """The different values, in order. Text that says what a choice before it is (JSON of a list) is that
-    choice."""
+    """The different values, in order. Text that says what a choice before it is (JSON of a list) is that choice."""
     known: dict[str, Any] = {}
     spelled: set[str] = set()
     for value in values:

@@ -1,7 +1,6 @@
 """Results -> the small table behind each figure. No Plotly here, and nothing is written.
 
-A `Snapshot` reads a run once, so that every figure of a report shows the same moment of a run that may
-still go on.
+A `Snapshot` reads a run once, so that every figure of a report shows the same moment of a run that may still go on.
 """
 
 import math
@@ -65,8 +64,7 @@ class Goal:
 
     @property
     def sign(self) -> int:
-        """1 where higher is better, -1 where lower is: a score times its sign is always better when
-        larger."""
+        """1 where higher is better, -1 where lower is: a score times its sign is always better when larger."""
         return 1 if self.maximize else -1
 
 
@@ -173,10 +171,8 @@ def history(snap: Snapshot) -> pd.DataFrame:
 def learning_curves(snap: Snapshot, most: int = 120, points: int = 60) -> pd.DataFrame:
     """number, group ("best" or the trial's status), iteration, value: long, sorted by trial and iteration.
 
-    Of more than `most` trials the twenty best stay and the others are taken evenly by rank; a curve of more
-    than
-    `points` reports keeps its ends and the extremes of each stretch. `attrs["trials"]` is the number of
-    trials with
+    Of more than `most` trials the twenty best stay and the others are taken evenly by rank; a curve of more than
+    `points` reports keeps its ends and the extremes of each stretch. `attrs["trials"]` is the number of trials with
     a curve, `attrs["shown"]` how many of them are here.
     """
     columns = ["number", "group", "iteration", "value"]
@@ -209,8 +205,7 @@ def learning_curves(snap: Snapshot, most: int = 120, points: int = 60) -> pd.Dat
 
 
 def thin(values: np.ndarray, points: int) -> np.ndarray:
-    """Indices of at most about `points` values that keep the ends and, of each stretch, the least and the
-    largest."""
+    """Indices of at most about `points` values that keep the ends and, of each stretch, the least and the largest."""
     if len(values) <= points:
         return np.arange(len(values))
     kept = {0, len(values) - 1}
@@ -220,12 +215,11 @@ def thin(values: np.ndarray, points: int) -> np.ndarray:
 
 
 def placed(snap: Snapshot, parameters: Sequence[Parameter], most: int = 400) -> pd.DataFrame:
-    """Trials with a score on the axes of some parameters, poorest first, so that the best is drawn
-    on top.
+    """Trials with a score on the axes of some parameters, poorest first, so that the best is drawn on top.
 
     Columns: number, status, score, is_best, and per parameter `at.<name>` (0 to 1, NaN for a gap) and
-    `label.<name>`.
-    Of more than `most` trials the better half of that number stays and the others are taken evenly by rank.
+    `label.<name>`. Of more than `most` trials the better half of that number stays and the others are taken evenly
+    by rank.
     """
     rows = snap.trials[snap.trials["score"].notna()]
     rows = rows.assign(rank=rows["score"] * snap.goal.sign).sort_values("rank", ascending=False, kind="stable")
@@ -245,8 +239,8 @@ def placed(snap: Snapshot, parameters: Sequence[Parameter], most: int = 400) -> 
 def view_range(values: Sequence[float] | pd.Series, maximize: bool) -> tuple[float, float] | None:
     """The range of scores worth drawing: all of them, unless a few hopeless ones would flatten the rest.
 
-    None where there is no finite value. Scores worse than the lower quartile by 2.5 times the spread above
-    it are cut.
+    None where there is no finite value. Scores worse than the lower quartile by 2.5 times the spread above it are
+    cut.
     """
     signed = np.asarray(values, dtype=float) * (1 if maximize else -1)
     signed = signed[np.isfinite(signed)]
@@ -262,8 +256,8 @@ def view_range(values: Sequence[float] | pd.Series, maximize: bool) -> tuple[flo
 
 
 def moment(value: Any) -> datetime | None:
-    """A point in time as an aware datetime, from ISO 8601 or a timestamp; None where it is none. Naive ones
-    are UTC."""
+    """A point in time as an aware datetime, from ISO 8601 or a timestamp; None where it is none. Naive ones are
+    UTC."""
     try:
         at = datetime.fromisoformat(value) if isinstance(value, str) else value
     except ValueError:

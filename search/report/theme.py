@@ -1,9 +1,7 @@
 """The colours of the report, light and dark, and the layout every figure starts from.
 
-Figures are made in the light colours. `DARK_OF` says which dark colour stands for each of them, so that a
-page, or a
-notebook, turns a figure by swapping strings: every light colour is written in one way and stands for one
-thing.
+Figures are made in the light colours. `DARK_OF` says which dark colour stands for each of them, so that a page, or
+a notebook, turns a figure by swapping strings: every light colour is written in one way and stands for one thing.
 The hues follow Okabe and Ito (blue, amber, purple) and are told apart without colour too, by marker shape.
 """
 

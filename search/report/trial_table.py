@@ -15,11 +15,10 @@ LONGEST_ERROR = 3000
 
 
 def trial_table(snap: Snapshot) -> dict[str, Any]:
-    """columns: [{label, kind}]; rows: [{n, status, best, cells: [[sort key, text]], config: {name: Python},
-    facts, error}].
+    """columns: [{label, kind}]; rows: [{n, status, best, cells: [[sort key, text]], config: {name: Python}, facts,
+    error}].
 
-    A sort key is a number, a string, or None (always last). Only the first parameters that vary are
-    columns; the
+    A sort key is a number, a string, or None (always last). Only the first parameters that vary are columns; the
     configuration that a row opens has all of them.
     """
     unit = f" ({snap.goal.unit})" if snap.goal.unit else ""

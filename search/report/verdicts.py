@@ -27,8 +27,7 @@ def verdicts(snap: Snapshot) -> list[Verdict]:
 
 
 def report_noise(snap: Snapshot) -> float:
-    """How much the winner's metric wobbles from one report to the next in its last half, NaN below four
-    reports.
+    """How much the winner's metric wobbles from one report to the next in its last half, NaN below four reports.
 
     The median absolute second difference, over sqrt(6): a steady trend does not count as wobble.
     """

@@ -1,5 +1,4 @@
-"""How numbers, durations, names and configurations are written in a report. Knows nothing of runs or
-figures."""
+"""How numbers, durations, names and configurations are written in a report. Knows nothing of runs or figures."""
 
 import json
 import math
@@ -35,8 +34,7 @@ def method_name(method: object) -> str:
 
 
 def number(value: float | None, digits: int = 4, sign: bool = False) -> str:
-    """A number with `digits` significant digits, thousands separated, and a true minus; a dash where there
-    is none.
+    """A number with `digits` significant digits, thousands separated, and a true minus; a dash where there is none.
 
     >>> number(19.41873), number(0.0000321), number(12345678), number(None)
     ('19.42', '3.21e-5', '12,345,678', '–')
@@ -63,8 +61,7 @@ def plain(value: float | None, digits: int = 4) -> str:
 
 
 def decimals(values: Iterable[float]) -> int:
-    """How many decimals a column of such values deserves: 3 significant digits of its largest, 4 from 10
-    on."""
+    """How many decimals a column of such values deserves: 3 significant digits of its largest, 4 from 10 on."""
     largest = max((abs(v) for v in values if math.isfinite(v)), default=0.0)
     magnitude = math.floor(math.log10(largest)) if largest else 0
     return min(9, max(0, (3 if largest >= 10 else 2) - magnitude))
@@ -114,8 +111,7 @@ def _two(amount: int, base: int, large: str, small: str) -> str:
 
 
 def native(value: Any) -> Any:
-    """A NumPy, Arrow or pandas value as the plain Python value that means the same; missing values become
-    None."""
+    """A NumPy, Arrow or pandas value as the plain Python value that means the same; missing values become None."""
     if value is None or isinstance(value, str | bool):
         return value
     if isinstance(value, np.ndarray | list | tuple):
