@@ -67,7 +67,7 @@ class Progress(Callback):
         if self._live:
             self._live.update(self._table(rows), refresh=True)
         elif (line := self._line(rows)) != self._last_line:
-            self.console.print(line, highlight=False)
+            self.console.print(line, highlight=False, soft_wrap=True)
             self._last_line = line
 
     def _counts(self, rows: list[dict[str, Any]]) -> tuple[Counter[str], int]:
