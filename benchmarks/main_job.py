@@ -47,7 +47,7 @@ def main() -> None:
             searched = time.perf_counter() - began
             members = [
                 Candidate(Path(results.folder.inside(str(m.checkpoint))), m.trial_id, m.checkpoint_iteration or 0, "")
-                for m in results.top(8)
+                for m in results.top(search.keep_checkpoints)
             ]
             scores = build(members, Path(scratch) / f"ensemble{seed}").scores.set_index("method")
             shipped = scores[scores["ships"]].iloc[0]

@@ -103,7 +103,10 @@ def results(
 @explained(RunError, ValueError, OSError)
 def ensemble(
     run: RunArgument,
-    top: Annotated[int, typer.Option(min=1, help="How many of the best checkpoints to combine.")] = 8,
+    top: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many of the best checkpoints to combine. [dim]default: all that the run kept[/]"),
+    ] = None,
     data: Annotated[
         Path | None, typer.Option(help="A dataset to use in place of the one the trials were trained on.")
     ] = None,
@@ -118,7 +121,7 @@ def ensemble(
     from search.results import Results
 
     found = Results(run)
-    members = found.top(top)
+    members = found.top(top or int(found.definition["keep_checkpoints"]))
     if not members:
         found.best  # noqa: B018 - says what is wrong where no trial has a score
         raise RunError(

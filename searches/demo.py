@@ -30,4 +30,5 @@ def search(data: str, trials: int = 10, reports: int = 5) -> Search:
         iterations=reports,
         method=Bayesian(startup=5),
         scheduler=asha(reports, grace=2),
+        keep_checkpoints=trials,
     )

@@ -3,8 +3,8 @@
     huetune run searches/quick.py --data DATASET --name quick
 
 Learning rates stay constant: the average over the ensemble's members does what a falling rate would do for one, and
-members that were not all cooled down err less alike. No trial is stopped early for the same reason: all of them are
-short, and eight of them are wanted. Longer trials earn `scheduler=asha(reports)`.
+members that were not all cooled down err less alike. For the same reason no trial is stopped early and every checkpoint
+is kept: all trials are short, and the ensemble weighs them. Longer trials earn `scheduler=asha(reports)`.
 """
 
 from ray import tune
@@ -49,5 +49,6 @@ def search(
         iterations=reports,
         method=Bayesian(startup=8),
         resources={"cpu": 1, "gpu": gpu},
+        keep_checkpoints=trials,
         seed=seed,
     )

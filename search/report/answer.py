@@ -81,7 +81,7 @@ def about(snap: Snapshot) -> str:
 
 def default_command(snap: Snapshot) -> str:
     """The command that makes an ensemble of this run."""
-    return f"huetune ensemble {shlex.quote('runs/' + _name(snap))} --top 8"
+    return f"huetune ensemble {shlex.quote('runs/' + _name(snap))}"
 
 
 def _name(snap: Snapshot) -> str:
