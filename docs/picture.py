@@ -3,6 +3,7 @@
 python docs/picture.py runs/quick/report.html docs/report.png
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -20,6 +21,10 @@ def main(report: Path, picture: Path) -> None:
         first = page.locator(".plot").first
         first.scroll_into_view_if_needed()
         expect(first).to_have_attribute("data-drawn", "true")
+        # Where somebody's dataset lies is nobody else's business.
+        winner = page.locator("#winner code")
+        shortened = re.sub(r'("data": )"[^"]*/', r'\1"', winner.inner_text())
+        winner.evaluate("(element, text) => { element.textContent = text }", shortened)
         page.evaluate("window.scrollTo(0, 0)")
         page.screenshot(path=picture)
         browser.close()
