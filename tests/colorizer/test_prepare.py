@@ -227,7 +227,9 @@ def test_folders_that_do_not_pair_are_an_error_with_numbers_examples_and_a_hint(
     colors, lines = make_folders(tmp_path)
     for path in list(lines.iterdir()):
         path.rename(lines / f"line-{path.name}")
-    with pytest.raises(PrepareError, match=r"20 \(000\.png, .*…\) of the former and 20 \(line-000\.png.*Names must match"):
+    with pytest.raises(
+        PrepareError, match=r"20 \(000\.png, .*…\) of the former and 20 \(line-000\.png.*Names must match"
+    ):
         prepare(colors, tmp_path / "out", lines)
     assert not (tmp_path / "out").exists()
 
