@@ -62,11 +62,6 @@ class RunFolder:
         return folder
 
     @property
-    def name(self) -> str:
-        """The last part of the address."""
-        return self.root.rsplit("/", 1)[-1]
-
-    @property
     def is_local(self) -> bool:
         """Whether other programs can open the files by their path."""
         return isinstance(self.fs, pyarrow.fs.LocalFileSystem)
@@ -119,10 +114,6 @@ class RunFolder:
     def inside(self, relative: str) -> str:
         """The full path of a file named relative to the run."""
         return f"{self.root}/{relative}"
-
-    def relative(self, path: str) -> str:
-        """The inverse of `inside`."""
-        return path.removeprefix(f"{self.root}/")
 
     def exists(self, path: str) -> bool:
         """Whether there is a file or folder at the path."""
