@@ -21,6 +21,8 @@ from search.space import Space
 _REDRAW_SECONDS = 0.5
 # Where nobody watches a terminal, one line now and then says the same.
 _LINE_SECONDS = 30.0
+# Showing may take this share of the driver's time, however many trials there are to count.
+_SHARE = 0.05
 
 
 class Progress(Callback):
@@ -37,7 +39,7 @@ class Progress(Callback):
         self._recorder, self._trials, self.console = recorder, trials, console
         self._varied = [axis.name for axis in space.axes]
         self._began = self._shown = time.monotonic()
-        self._last_line = ""
+        self._last_line, self._last_cost = "", 0.0
         self._live = Live(console=console, auto_refresh=False, transient=False) if console.is_terminal else None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -60,15 +62,17 @@ class Progress(Callback):
 
     def _show(self, force: bool = False) -> None:
         now = time.monotonic()
-        if not force and now - self._shown < (_REDRAW_SECONDS if self._live else _LINE_SECONDS):
+        due = max(_REDRAW_SECONDS if self._live else _LINE_SECONDS, self._last_cost / _SHARE)
+        if not force and now - self._shown < due:
             return
-        self._shown = now
         rows = self._recorder.rows
         if self._live:
             self._live.update(self._table(rows), refresh=True)
         elif (line := self._line(rows)) != self._last_line:
             self.console.print(line, highlight=False, soft_wrap=True)
             self._last_line = line
+        self._shown = time.monotonic()
+        self._last_cost = self._shown - now
 
     def _counts(self, rows: list[dict[str, Any]]) -> tuple[Counter[str], int]:
         counts = Counter(row["status"] for row in rows)
