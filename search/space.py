@@ -156,8 +156,11 @@ class Space:
 
     def config(self, suggested: Mapping[str, Any]) -> Params:
         """The nested configuration of a trial: the suggested values on their axes, and the constants."""
-        flat = {axis.name: axis.value(suggested[axis.name]) for axis in self.axes}
-        return nest(flat | dict(self.constants))
+        return nest(self.flat_config(suggested))
+
+    def flat_config(self, suggested: Mapping[str, Any]) -> Params:
+        """`config` before nesting: name -> value, nested names joined by "/"."""
+        return dict(self.constants) | {axis.name: axis.value(suggested[axis.name]) for axis in self.axes}
 
     def labels(self, point: Mapping[str, Any]) -> Params:
         """A point somebody wrote, as suggestions; axes it does not name are left to the sampler.
