@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from search.console import err, explained, out, score_table, setting, steps
 from search.errors import RunError, SearchError
+
+if TYPE_CHECKING:
+    from search.results import Results
 
 app = typer.Typer(
     name="huetune",
@@ -63,18 +67,40 @@ def run(
     options = parse_options(loaded, ["--help"] if show_help else context.args)
     if show_help:
         return
-    from search.runner import Interrupted
+    from search.record import Source
     from search.runner import run as run_search
 
     search = loaded.build(**options)
-    try:
-        results = run_search(search, name=name, storage=storage, console=err)
-    except Interrupted as interruption:
-        err.print(str(interruption), style="yellow")
-        raise typer.Exit(130) from None
-    best = results.best
-    out.print(f"best {search.metric} {best.score:.5g}: trial {best.number} of {results.folder.address}")
-    out.print(f"next: huetune ensemble {results.folder.address}, huetune report {results.folder.address}")
+    source = Source(str(definition), tuple(context.args))
+    _tell(lambda: run_search(search, name=name, storage=storage, console=err, source=source))
+
+
+DefinitionOption = Annotated[
+    Path | None,
+    typer.Option("--definition", metavar="FILE", help="The definition, if it has moved since the run began."),
+]
+
+
+@app.command()
+@explained(SearchError, RunError)
+def resume(run: RunArgument, definition: DefinitionOption = None) -> None:
+    """Go on with a run that ended before its time, in whatever way.
+
+    Trials that ended stay as they are, those under way go on from their checkpoints, and the search method goes on
+    as if nothing had happened. The definition is read again from its file.
+    """
+    _go_on(run, definition)
+
+
+@app.command()
+@explained(SearchError, RunError)
+def extend(
+    run: RunArgument,
+    trials: Annotated[int, typer.Option(min=1, help="How many more trials.", show_default=False)],
+    definition: DefinitionOption = None,
+) -> None:
+    """Add trials to a run; the search method knows all that the run has found."""
+    _go_on(run, definition, more=trials)
 
 
 @app.command()
@@ -89,7 +115,8 @@ def results(
     found = Results(run)
     definition, trials = found.definition, found.table()
     counts = ", ".join(f"{n} {status}" for status, n in trials["status"].value_counts().items())
-    out.print(f"{definition['name']}: {definition['status']}; {counts or 'no trial yet'} of {definition['trials']}")
+    asked = f" of {definition['trials']}" if definition["trials"] is not None else ""
+    out.print(f"{definition['name']}: {definition['status']}; {counts or 'no trial yet'}{asked}")
     varied = [n for n, axis in definition["space"].items() if axis["type"] != "constant"]
     best = trials[trials["score"].notna()].sort_values("score", ascending=definition["mode"] == "min").head(top)
     table = Table("trial", definition["metric"], "status", "iterations", "configuration", box=None)
@@ -164,6 +191,51 @@ def report(
     from search.results import Results
 
     out.print(f"report: {write_report(Results(run), output)}")
+
+
+def _go_on(run: str, definition: Path | None, more: int = 0) -> None:
+    from search.definition_file import DefinitionFile
+    from search.definition_options import parse_options
+    from search.results import Results
+    from search.runner import resume as resume_search
+
+    recorded = Results(run).definition
+    file = definition or (Path(recorded["file"]) if recorded.get("file") else None)
+    if file is None:
+        raise RunError(
+            f"Expected the run {run!r} to name the file that defines it, but it was started from Python."
+            " Use Search.resume there, or give the file with --definition."
+        )
+    if not file.is_file():
+        raise RunError(
+            f"Expected the definition of {run!r} at {file}, found none. Go to the folder where the run was started, or"
+            " give the file with --definition."
+        )
+    loaded = DefinitionFile.load(file)
+    search = loaded.build(**parse_options(loaded, recorded.get("arguments") or []))
+    _tell(lambda: resume_search(search, run, more=more, console=err))
+
+
+def _tell(session: Callable[[], Results]) -> None:
+    """Run a session, and say how it ended and what comes next."""
+    from search.session import Interrupted
+
+    try:
+        results = session()
+    except Interrupted as interruption:
+        err.print(str(interruption), style="yellow")
+        raise typer.Exit(130) from None
+    definition, best, address = results.definition, results.best, results.folder.address
+    if definition["ended_by"]:
+        out.print(f"ended early: {definition['ended_by']} To go on with a larger one: huetune resume {address}")
+    if finalists := results.finalists():
+        winner = finalists[0]
+        out.print(
+            f"winner: configuration {winner.configuration}, {definition['metric']} {winner.mean:.5g}"
+            f" ± {winner.spread:.2g} over {len(winner.scores)} fresh seeds"
+        )
+    out.print(f"best {definition['metric']} {best.score:.5g}: trial {best.number} of {address}")
+    out.print(f"next: huetune ensemble {address}, huetune report {address}")
 
 
 def add_workload_commands() -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from ray.tune import Stopper, Trainable
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
+from ray.tune.stopper import CombinedStopper
 
 from search.errors import SearchError
+from search.method import SearchMethod
 from search.samplers import Bayesian
 from search.space import Space, as_data
 
@@ -28,11 +30,11 @@ class Search:
         space: Ray Tune domains and constants by name, nested as the trainable wants them.
         metric: the reported value that decides, under the name the trial reports it by.
         mode: "max" if more is better, "min" if less is.
-        trials: how many configurations are tried, at least 1.
+        trials: how many trials at most; None for as many as the method has, or 16 where it has no end of its own.
         iterations: reports of a full trial; None if the trainable ends by itself.
         method: a Ray Tune `Searcher`; `Bayesian()` unless told otherwise.
         scheduler: a Ray Tune scheduler that stops trials early, such as `asha(iterations)`; None trains all in full.
-        stop: a Ray Tune `Stopper` beside `iterations`.
+        stop: a Ray Tune `Stopper` beside `iterations`, or several: `Patience`, `Diverged`, `Budget`.
         resources: what a trial occupies, such as {"cpu": 2, "gpu": 0.5}; None leaves it to the trainable (1 CPU).
         concurrent: trials under way at once at most; None for as many as the cluster holds.
         score: whether a trial counts by its "best" or by its "last" report.
@@ -45,11 +47,11 @@ class Search:
     space: Mapping[str, Any]
     metric: str
     mode: Literal["min", "max"]
-    trials: int = 16
+    trials: int | None = None
     iterations: int | None = None
     method: Searcher = field(default_factory=Bayesian)
     scheduler: TrialScheduler | None = None
-    stop: Stopper | None = None
+    stop: Stopper | Sequence[Stopper] | None = None
     resources: Mapping[str, float] | None = None
     concurrent: int | None = None
     score: Literal["best", "last"] = "best"
@@ -65,9 +67,9 @@ class Search:
             )
         _among("mode", self.mode, ("min", "max"))
         _among("score", self.score, ("best", "last"))
-        for name, least in (("trials", 1), ("keep_checkpoints", 1), ("max_failures", 0)):
+        for name, least in (("keep_checkpoints", 1), ("max_failures", 0), ("seed", 0)):
             _at_least(name, getattr(self, name), least)
-        for name in ("iterations", "concurrent"):
+        for name in ("trials", "iterations", "concurrent"):
             if getattr(self, name) is not None:
                 _at_least(name, getattr(self, name), 1)
         if not self.metric:
@@ -84,8 +86,21 @@ class Search:
 
     @property
     def axes(self) -> Space:
-        """The space, axis by axis."""
-        return Space.from_domains(self.space)
+        """Every axis that trials may vary on."""
+        space = Space.from_domains(self.space)
+        return self.method.whole_space(space) if isinstance(self.method, SearchMethod) else space
+
+    @property
+    def asked(self) -> int | None:
+        """How many trials are asked for; None for as many as the method has."""
+        ends = isinstance(self.method, SearchMethod) and self.method.ends
+        return self.trials if self.trials is not None or ends else 16
+
+    @property
+    def stopper(self) -> Stopper | None:
+        """What `stop` comes to, as one stopper."""
+        stops = [self.stop] if isinstance(self.stop, Stopper) else list(self.stop or ())
+        return CombinedStopper(*stops) if len(stops) > 1 else stops[0] if stops else None
 
     def run(self, name: str | None = None, storage: str = "runs") -> Results:
         """Run the search to its end on the Ray cluster this process belongs to, or on a local one.
@@ -101,13 +116,27 @@ class Search:
 
         return run(self, name=name, storage=storage)
 
+    def resume(self, run: str, *, more: int = 0) -> Results:
+        """Go on with a run of this search: trials that ended stay, those under way go on from their checkpoints.
+
+        Args:
+            run: its folder or address.
+            more: trials beyond those asked for so far.
+
+        Raises:
+            RunError: there is no such run, it still goes on, or it was made with another definition.
+        """
+        from search.runner import resume
+
+        return resume(self, run, more=more)
+
     def describe(self) -> dict[str, Any]:
         """The definition as JSON data, for the record."""
         return {
             "metric": self.metric,
             "mode": self.mode,
             "score": self.score,
-            "trials": self.trials,
+            "trials": self.asked,
             "iterations": self.iterations,
             "seed": self.seed,
             "method": repr(self.method),

@@ -1,7 +1,8 @@
-"""Which reports may be believed, and whether the run makes sense at all: a Ray Tune `Stopper`.
+"""Which reports may be believed, when a trial is through, and whether the run goes on: a Ray Tune `Stopper`.
 
 It sees each report before the scheduler does. A trial whose metric is missing or not a finite number ends there, as
-failed; if not even the first report of the run holds the metric, the whole run ends, with the reason.
+failed; if not even the first report of the run holds the metric, the whole run ends, with the reason. Once the brake is
+on, trials end at their next report, saved, to go on when the run is resumed.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from ray.tune import Stopper
+from ray.tune import Callback, Stopper
+from ray.tune.experiment import Trial
 from ray.tune.result import AUTO_RESULT_KEYS, DONE, RESULT_DUPLICATE, TRAINING_ITERATION, TRIAL_ID
 from ray.tune.utils import flatten_dict
 
-from search.samplers import is_finite_number
+from search.method import is_finite_number
+from search.stopping import full_length
 
 # What Ray Tune adds to every report by itself.
 AUTOMATIC = frozenset(AUTO_RESULT_KEYS) | {
@@ -31,7 +34,8 @@ class Guard(Stopper):
 
     Args:
         metric: the reported value that decides.
-        iterations: reports of a full trial; None if trials end by themselves.
+        iterations: reports of a full trial; None if trials end by themselves. `training_iteration` in a trial's
+            configuration takes precedence.
         stop: a stopper of the user's, asked about reports that are in order.
     """
 
@@ -41,7 +45,10 @@ class Guard(Stopper):
         self.stop = stop
         self.failures: dict[str, str] = {}
         self.complete: set[str] = set()
+        self.braked: set[str] = set()
         self.verdict: str | None = None
+        self.brake_reason: str | None = None
+        self.halted = False
         self._metric_seen = False
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -53,15 +60,36 @@ class Guard(Stopper):
             self.failures[trial_id] = failure
             _withhold(result, self.metric)
             return True
-        iteration = report.get(TRAINING_ITERATION, 0)
-        if ended or (self.iterations is not None and iteration >= self.iterations):
+        full = full_length(result.get("config", {}), self.iterations)
+        if ended or (full is not None and report.get(TRAINING_ITERATION, 0) >= full):
             self.complete.add(trial_id)
+            # The user's stopper counts what every report has cost.
+            self._stopped_by_user(trial_id, result)
             return True
-        return self.stop is not None and self.stop(trial_id, result)
+        if self._stopped_by_user(trial_id, result):
+            return True
+        if self.brake_reason is not None:
+            self.braked.add(trial_id)
+            return True
+        return False
 
     def stop_all(self) -> bool:
-        """Whether the run ends: it can have no score, or the user's stopper says so."""
-        return self.verdict is not None or (self.stop is not None and self.stop.stop_all())
+        """Whether the run ends now: it can have no score, or all that ran when the brake was put on is saved."""
+        return self.verdict is not None or self.halted
+
+    def brake(self, reason: str) -> None:
+        """Start nothing new, and let what runs come to its next report."""
+        self.brake_reason = self.brake_reason or reason
+
+    def _stopped_by_user(self, trial_id: str, result: dict[str, Any]) -> bool:
+        if self.stop is None:
+            return False
+        stopped = self.stop(trial_id, result)
+        if not self.stop.stop_all():
+            return stopped
+        # The whole run ends: that is no verdict on this trial.
+        self.brake(str(getattr(self.stop, "reason", None) or f"{type(self.stop).__name__} ended the run."))
+        return False
 
     def _failure(self, report: Mapping[str, Any]) -> str | None:
         value = report.get(self.metric)
@@ -82,6 +110,32 @@ class Guard(Stopper):
                 f" {', '.join(names) or 'nothing'}. {next_step}"
             )
         return failure
+
+
+class Halt(Callback):
+    """Ends the run once every trial that ran when the brake was put on has come to a report and is saved.
+
+    Args:
+        guard: has the brake.
+        saved: whether trials can be saved at all; where they cannot, nothing is worth waiting for.
+    """
+
+    def __init__(self, guard: Guard, saved: bool) -> None:
+        self._guard, self._saved = guard, saved
+        self._awaited: set[str] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Look whether everything is saved."""
+        if self._guard.brake_reason is None or self._guard.halted:
+            return
+        running = {trial.trial_id for trial in trials if trial.status == Trial.RUNNING} if self._saved else set()
+        if self._awaited is None:
+            self._awaited = running
+        self._awaited &= running
+        self._guard.halted = not self._awaited
 
 
 def _withhold(result: dict[str, Any], metric: str) -> None:

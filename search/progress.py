@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search.console import setting
+from search.ledger import ENDED
 from search.recorder import Recorder
 from search.space import Space
 
@@ -30,15 +31,16 @@ class Progress(Callback):
 
     Args:
         recorder: what there is to show.
-        trials: how many the search asks for.
+        trials: how many the search asks for; None where its method ends by itself.
         space: the parameters worth naming beside the best score.
         console: where to show it.
     """
 
-    def __init__(self, recorder: Recorder, trials: int, space: Space, console: Console) -> None:
+    def __init__(self, recorder: Recorder, trials: int | None, space: Space, console: Console) -> None:
         self._recorder, self._trials, self.console = recorder, trials, console
         self._varied = [axis.name for axis in space.axes]
         self._began = self._shown = time.monotonic()
+        self._earlier = recorder.ended
         self._last_line, self._last_cost = "", 0.0
         self._live = Live(console=console, auto_refresh=False, transient=False) if console.is_terminal else None
 
@@ -65,7 +67,7 @@ class Progress(Callback):
         due = max(_REDRAW_SECONDS if self._live else _LINE_SECONDS, self._last_cost / _SHARE)
         if not force and now - self._shown < due:
             return
-        rows = self._recorder.rows
+        rows = self._recorder.ledger.rows()
         if self._live:
             self._live.update(self._table(rows), refresh=True)
         elif (line := self._line(rows)) != self._last_line:
@@ -76,18 +78,18 @@ class Progress(Callback):
 
     def _counts(self, rows: list[dict[str, Any]]) -> tuple[Counter[str], int]:
         counts = Counter(row["status"] for row in rows)
-        return counts, sum(counts[s] for s in ("finished", "stopped", "failed"))
+        return counts, sum(counts[s] for s in ENDED)
 
     def _best(self, rows: list[dict[str, Any]]) -> dict[str, Any] | None:
         scored = [row for row in rows if row["score"] is not None]
-        choose: Any = min if self._recorder.mode == "min" else max
+        choose: Any = min if self._recorder.ledger.mode == "min" else max
         return choose(scored, key=lambda row: row["score"]) if scored else None
 
     def _line(self, rows: list[dict[str, Any]]) -> str:
         counts, done = self._counts(rows)
         best = self._best(rows)
         parts = [
-            f"{done}/{self._trials} trials done",
+            f"{done} trials done" if self._trials is None else f"{done}/{self._trials} trials done",
             *(f"{counts[s]} {s}" for s in ("running", "stopped", "failed")),
         ]
         if best:
@@ -105,13 +107,16 @@ class Progress(Callback):
             "running": "cyan",
             "stopped": "yellow",
             "failed": "red",
+            "out of memory": "red",
             "interrupted": "yellow",
         }
         for state, style in styles.items():
             if counts[state] or state in ("finished", "running"):
                 states.append(f"{counts[state]} {state}   ", style=style if counts[state] else "dim")
-        table.add_row("trials", ProgressBar(total=self._trials, completed=done, width=40))
-        table.add_row("", Text(f"{done} of {self._trials} done   ").append_text(states))
+        if self._trials is not None:
+            table.add_row("trials", ProgressBar(total=self._trials, completed=done, width=40))
+        asked = "" if self._trials is None else f"of {self._trials} "
+        table.add_row("", Text(f"{done} {asked}done   ").append_text(states))
         best = self._best(rows)
         if best:
             score = Text(f"{self._recorder.guard.metric} {best['score']:.5g}", style="bold")
@@ -125,9 +130,12 @@ class Progress(Callback):
 
     def _time(self, done: int) -> str:
         spent = time.monotonic() - self._began
-        if not done or done >= self._trials:
-            return f"{_span(spent)} so far" if done < self._trials else _span(spent)
-        return f"{_span(spent)} so far, about {_span(spent / done * (self._trials - done))} to go"
+        if self._trials is not None and done >= self._trials:
+            return _span(spent)
+        new = done - self._earlier
+        if self._trials is None or not new:
+            return f"{_span(spent)} so far"
+        return f"{_span(spent)} so far, about {_span(spent / new * (self._trials - done))} to go"
 
 
 def _span(seconds: float) -> str:

@@ -1,20 +1,18 @@
 """The record of a run, written while it goes on: a Ray Tune `Callback`.
 
-Every report goes to Parquet, and the best checkpoints of the run are kept while Ray Tune itself keeps only what a
-trial under way needs. A trial that ends is on disk within a second; reports of trials under way follow as often as
-they cost less than a twentieth of the time.
+Every event goes to the journal at once, and from there to Parquet: a trial that ends within a second, reports of trials
+under way as often as they cost less than a twentieth of the time. The best checkpoints of the run are kept, while Ray
+Tune itself keeps only what a trial under way needs.
 """
 
 from __future__ import annotations
 
-import json
-import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ray.tune import Callback, Checkpoint
 from ray.tune.experiment import Trial
@@ -22,267 +20,253 @@ from ray.tune.result import NODE_IP, TIME_TOTAL_S, TRAINING_ITERATION
 from ray.tune.utils import flatten_dict
 from rich.text import Text
 
+from search.failures import explain
 from search.guard import AUTOMATIC, Guard
-from search.records import concatenate, scalars, table_of
+from search.journal import Journal
+from search.keeper import Keeper, let_go
+from search.ledger import ENDED, Entry, Event, Ledger
+from search.measurements import Measurements
+from search.method import SearchMethod, is_finite_number
+from search.records import scalars, table_of
 from search.run_folder import RunFolder
-from search.samplers import is_finite_number
-from search.space import as_data, flatten
+from search.space import Params, as_data, flatten, nest
+from search.study_file import StudyFile
 
 # Seconds between two writes: after a trial has ended, and while none has.
 _SOON, _AT_LEISURE = 0.5, 5.0
 # Writing may take this share of the time.
 _SHARE = 0.05
-# So many small files of reports are joined into one larger one.
-_JOIN = 16
-
-
-@dataclass
-class _Entry:
-    """What is known of a trial so far; becomes its row."""
-
-    trial_id: str
-    number: int
-    config: dict[str, Any]
-    resources: dict[str, float]
-    suggested_by: str
-    started: datetime
-    status: str = "running"
-    best: float | None = None
-    best_iteration: int | None = None
-    last: float | None = None
-    iterations: int = 0
-    seconds: float = 0.0
-    node: str | None = None
-    error: str | None = None
-    ended: datetime | None = None
-    checkpoint: str | None = None
-    checkpoint_iteration: int | None = None
-    checkpoint_score: float | None = field(default=None, repr=False)
-
-    def row(self, score: Literal["best", "last"]) -> dict[str, Any]:
-        counted = self.best if score == "best" else self.last
-        return {
-            "trial_id": self.trial_id,
-            "number": self.number,
-            "status": self.status,
-            "stage": None,
-            "score": None if self.status == "failed" else counted,
-            "metric.best": self.best,
-            "metric.last": self.last,
-            "metric.best_iteration": self.best_iteration,
-            "iterations": self.iterations,
-            "seconds": self.seconds,
-            "node": self.node,
-            "checkpoint": self.checkpoint,
-            "checkpoint_iteration": self.checkpoint_iteration,
-            "error": self.error,
-            "started": self.started,
-            "ended": self.ended,
-            "suggested_by": self.suggested_by,
-            "config": json.dumps(as_data(self.config)),
-            **{f"resources.{name.lower()}": amount for name, amount in self.resources.items()},
-            **{f"config.{name}": value for name, value in flatten(self.config).items()},
-        }
 
 
 class Recorder(Callback):
-    """Writes `trials.parquet`, `measurements/` and `checkpoints/` of a run.
+    """Writes the journal, `trials.parquet`, `measurements/`, the study and `checkpoints/` of a run.
 
     Args:
         folder: the run's files.
+        journal: where events go first.
+        ledger: what is known of the trials, from earlier sessions of the run too.
         guard: says which trials failed and which ran to their full length.
-        mode: "min" or "max" of the guard's metric.
-        score: whether a trial counts by its "best" or its "last" report.
         keep: checkpoints of the run to keep, one a trial.
-        suggested_by: the name of the search method.
+        method: what suggests the trials.
+        study: the trials as Optuna sees them.
         clock: seconds that only go up.
     """
 
     def __init__(
         self,
         folder: RunFolder,
+        journal: Journal,
+        ledger: Ledger,
         guard: Guard,
         *,
-        mode: Literal["min", "max"],
-        score: Literal["best", "last"] = "best",
-        keep: int = 8,
-        suggested_by: str = "",
+        keep: int,
+        method: Any,
+        study: StudyFile,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.folder = folder
+        self.ledger = ledger
         self.guard = guard
-        self.mode = mode
-        self.score = score
-        self.keep = keep
-        self.suggested_by = suggested_by
+        self._journal = journal
+        self._method = method
+        self._study = study
+        self._keeper = Keeper(ledger, keep)
+        self._measurements = Measurements(folder)
         self._clock = clock
-        self._entries: dict[str, _Entry] = {}
-        self._kept: dict[str, _Entry] = {}
+        self._touched: dict[str, Entry] = {}
         self._obsolete: list[str] = []
-        self._reports: list[dict[str, Any]] = []
-        self._written = 0
-        self._changed = self._ended = False
+        self._ended = False
         self._last_write, self._last_cost = clock(), 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Ray Tune keeps its callbacks in a file of its own; a resumed run makes this one anew, from the journal.
+        return {}
+
+    def replay(self, events: Iterable[Event]) -> None:
+        """Take up what earlier sessions of the run have noted; what was not in Parquet yet gets there."""
+        reports = []
+        for event in events:
+            self.ledger.apply(event)
+            self._touched[event["trial"]] = self.ledger.entries[event["trial"]]
+            if event["event"] == "report":
+                reports.append(_measurement(event))
+        self._measurements.begin_again(reports)
+        kept = {entry.kept for entry in self.ledger.entries.values()}
+        for folder in self.folder.folders(self.folder.checkpoints):
+            # A session that was killed while it kept or dropped a checkpoint leaves one that no row names.
+            if folder.removeprefix(f"{self.folder.root}/") not in kept:
+                self.folder.delete_folder(folder)
+        for entry in self.ledger.entries.values():
+            if entry.status == "running":
+                entry.status = "interrupted"
+            elif entry.status in ENDED:
+                self._sweep(entry)
+        self.write()
+
+    def on_suggestion(self, trial: Trial) -> None:
+        """Note a trial that was suggested and has not begun."""
+        told = self._method.told[trial.trial_id] if isinstance(self._method, SearchMethod) else None
+        self._note(
+            {
+                "event": "suggest",
+                "trial": trial.trial_id,
+                "number": len(self.ledger.entries) + 1,
+                "config": _as_data(trial.config),
+                "suggestion": asdict(told.suggestion) if told else {},
+                "suggested_by": "" if self._method is None else repr(self._method),
+            }
+        )
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Note a trial that begins, or goes on."""
-        entry = self._entry(trial)
-        entry.status, self._changed = "running", True
+        if trial.trial_id not in self.ledger.entries:
+            self.on_suggestion(trial)
+        resources = trial.placement_group_factory.required_resources
+        self._note({"event": "start", "trial": trial.trial_id, "time": time.time(), "resources": resources})
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         """Note a report."""
-        report, entry = flatten_dict(result), self._entry(trial)
-        entry.iterations = int(report[TRAINING_ITERATION])
-        entry.seconds, entry.node = float(report[TIME_TOTAL_S]), report.get(NODE_IP)
+        report = flatten_dict(result)
         value = report.get(self.guard.metric)
-        if is_finite_number(value):
-            entry.last = float(value)
-            if self._better(entry.last, entry.best):
-                entry.best, entry.best_iteration = entry.last, entry.iterations
-        head = {
-            "trial_id": entry.trial_id,
-            "iteration": entry.iterations,
-            "seconds": entry.seconds,
-            "time": datetime.now(UTC),
+        event = {
+            "event": "report",
+            "trial": trial.trial_id,
+            "iteration": int(report[TRAINING_ITERATION]),
+            "seconds": float(report[TIME_TOTAL_S]),
+            "node": report.get(NODE_IP),
+            "value": float(value) if is_finite_number(value) else None,
+            "time": time.time(),
+            "scalars": scalars(report, without=AUTOMATIC),
         }
-        self._reports.append(head | scalars(report, without=AUTOMATIC))
-        self._changed = True
+        self._note(event)
+        self._measurements.add(_measurement(event))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Note the end of a trial, and let go of the checkpoint that only a trial under way needs."""
+        """Note the end of a trial, and let go of the checkpoints that only a trial under way needs."""
+        if trial.trial_id in self.guard.braked:
+            return  # it goes on when the run does
         failure = self.guard.failures.get(trial.trial_id)
-        if failure:
-            self._close(trial, "failed", failure)
-        else:
-            self._close(trial, "finished" if trial.trial_id in self.guard.complete else "stopped")
-        if trial.checkpoint is not None and trial.checkpoint.path:
-            self.folder.delete_folder(trial.checkpoint.path)
+        ended = "finished" if trial.trial_id in self.guard.complete else "stopped"
+        self.end(self.ledger.entries[trial.trial_id], "failed" if failure else ended, failure)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Note a trial that crashed for good."""
         written = Path(trial.error_file).read_text(errors="replace") if trial.error_file else "no traceback"
         trace = Text.from_ansi(written).plain
-        self.folder.write_text(f"{self.folder.logs}/{self._entry(trial).number:05d}.txt", trace)
-        self._close(trial, "failed", _reason(trace))
+        entry = self.ledger.entries[trial.trial_id]
+        log = f"{self.folder.logs}/{entry.number:05d}.txt"
+        self.folder.write_text(log, trace)
+        failure = explain(trace, number=entry.number, config=trial.config, resources=entry.resources, log=log)
+        self.end(entry, failure.status, failure.reason)
 
     def on_checkpoint(
         self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: Checkpoint, **info: Any
     ) -> None:
-        """Keep the checkpoint if it is among the best of the run."""
-        entry, value = self._entry(trial), flatten_dict(trial.last_result).get(self.guard.metric)
-        if not is_finite_number(value) or trial.trial_id in self.guard.failures:
-            return
-        if self.score == "best" and not self._better(value, entry.checkpoint_score):
-            return
-        worst = self._to_give_way(entry)
-        if worst is not None and not self._better(value, worst.checkpoint_score):
-            return
-        kept = f"checkpoints/{entry.number:05d}-{entry.iterations:06d}"
-        self.folder.copy_folder(checkpoint.path, self.folder.inside(kept), checkpoint.filesystem)
-        for superseded in (entry, worst):
-            if superseded is not None and superseded.checkpoint != kept:
-                self._drop(superseded)
-        entry.checkpoint, entry.checkpoint_iteration, entry.checkpoint_score = (
-            kept,
-            entry.iterations,
-            float(value),
+        """Note what the trial can go on from, and keep it if it is among the best of the run."""
+        entry = self.ledger.entries[trial.trial_id]
+        self._note(
+            {
+                "event": "checkpoint",
+                "trial": trial.trial_id,
+                "path": checkpoint.path.removeprefix(f"{self.folder.root}/"),
+                "iteration": entry.iterations,
+                "seconds": entry.seconds,
+            }
         )
-        self._kept[entry.trial_id] = entry
-        self._changed = True
+        value = flatten_dict(trial.last_result).get(self.guard.metric)
+        if is_finite_number(value) and trial.trial_id not in self.guard.failures:
+            self._weigh(entry, float(value), checkpoint)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Write what is due."""
         waited = self._clock() - self._last_write
         due = max(_SOON if self._ended else _AT_LEISURE, self._last_cost / _SHARE)
-        if self._changed and waited >= due:
+        if self._touched and waited >= due:
             self.write()
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         """Write the rest; what still runs was interrupted."""
-        for entry in self._entries.values():
+        self.close()
+
+    def close(self) -> None:
+        """Write the rest, and let others have the run."""
+        for entry in self.ledger.entries.values():
             if entry.status == "running":
                 entry.status = "interrupted"
+                self._touched[entry.trial_id] = entry
         self.write()
+        self._study.close()
+        self._journal.close()
 
     @property
-    def rows(self) -> list[dict[str, Any]]:
-        """A row a trial, as they are now."""
-        return [entry.row(self.score) for entry in self._entries.values()]
+    def ended(self) -> int:
+        """How many trials have ended."""
+        return sum(entry.status in ENDED for entry in self.ledger.entries.values())
+
+    def reconsider(self, entry: Entry, checkpoint: str) -> None:
+        """Weigh a trial's latest checkpoint again: the session that wrote it may have ended before it did."""
+        value = entry.values.get(entry.latest_iteration)
+        if value is not None and (entry.kept_iteration or 0) < entry.latest_iteration:
+            self._weigh(entry, value, Checkpoint(path=checkpoint, filesystem=self.folder.fs))
+
+    def end(self, entry: Entry, status: str, error: str | None = None) -> None:
+        """Note the end of a trial, and let go of the checkpoints that only a trial under way needs."""
+        if status not in {"finished", "stopped"} and entry.kept is not None:
+            self._obsolete.append(entry.kept)
+            self._note(let_go(entry))
+        self._note({"event": "end", "trial": entry.trial_id, "status": status, "error": error, "time": time.time()})
+        self._ended = True
+        self._sweep(entry)
 
     def write(self) -> None:
         """Write everything that is known now."""
         began = self._clock()
-        if self._reports:
-            self._write_reports()
-        if self._entries:
-            self.folder.write_table(self.folder.trials, table_of(self.rows))
+        self._journal.flush()
+        self._measurements.write()
+        rows = self.ledger.rows()
+        if rows:
+            self.folder.write_table(self.folder.trials, table_of(rows))
+        self._study.update(self._touched.values())
         # Only now does no row name them any more.
-        for checkpoint in self._obsolete:
-            self.folder.delete_folder(self.folder.inside(checkpoint))
-        self._obsolete = []
-        self._changed = self._ended = False
+        for path in self._obsolete:
+            self.folder.delete_folder(self.folder.inside(path))
+        self._obsolete, self._touched, self._ended = [], {}, False
         self._last_write = self._clock()
         self._last_cost = self._last_write - began
 
-    def _write_reports(self) -> None:
-        self.folder.write_table(f"{self.folder.measurements}/{self._written:08d}.parquet", table_of(self._reports))
-        self._reports, self._written = [], self._written + 1
-        # The files of 16 writes become one, 16 of those one again, ...: a reader never opens many.
-        size = _JOIN
-        while self._written % size == 0:
-            step = size // _JOIN
-            firsts = range(self._written - size, self._written, step)
-            parts = [self._measurement_file(first, step) for first in firsts]
-            joined = concatenate([self.folder.read_table(part) for part in parts])
-            self.folder.write_table(self._measurement_file(self._written - size, size), joined)
-            for part in parts:
-                self.folder.fs.delete_file(part)
-            size *= _JOIN
+    def _note(self, event: Event) -> None:
+        self._journal.append(event)
+        self.ledger.apply(event)
+        self._touched[event["trial"]] = self.ledger.entries[event["trial"]]
 
-    def _measurement_file(self, first: int, count: int) -> str:
-        joined = f"-{count}" if count > 1 else ""
-        return f"{self.folder.measurements}/{first:08d}{joined}.parquet"
+    def _weigh(self, entry: Entry, value: float, checkpoint: Checkpoint) -> None:
+        for event in self._keeper.weigh(entry, value):
+            other = self.ledger.entries[event["trial"]]
+            if other.kept is not None and other.kept != event["path"]:
+                self._obsolete.append(other.kept)
+            if event["path"] is not None:
+                kept = self.folder.inside(event["path"])
+                self.folder.copy_folder(checkpoint.path, kept, checkpoint.filesystem)
+            self._note(event)
 
-    def _entry(self, trial: Trial) -> _Entry:
-        entry = self._entries.get(trial.trial_id)
-        if entry is None:
-            entry = self._entries[trial.trial_id] = _Entry(
-                trial_id=trial.trial_id,
-                number=len(self._entries) + 1,
-                config=trial.config,
-                resources=trial.placement_group_factory.required_resources,
-                suggested_by=self.suggested_by,
-                started=datetime.now(UTC),
-            )
-        return entry
-
-    def _close(self, trial: Trial, status: str, error: str | None = None) -> None:
-        entry = self._entry(trial)
-        entry.status, entry.error, entry.ended = status, error, datetime.now(UTC)
-        if status == "failed":
-            self._drop(entry)
-        self._changed = self._ended = True
-
-    def _better(self, value: float, than: float | None) -> bool:
-        return than is None or (value < than if self.mode == "min" else value > than)
-
-    def _to_give_way(self, entry: _Entry) -> _Entry | None:
-        """Whose checkpoint has to go for one of `entry`, None while there is room."""
-        if entry.trial_id in self._kept or len(self._kept) < self.keep:
-            return None
-        choose: Callable[..., _Entry] = max if self.mode == "min" else min
-        return choose(self._kept.values(), key=lambda kept: kept.checkpoint_score)
-
-    def _drop(self, entry: _Entry) -> None:
-        if self._kept.pop(entry.trial_id, None) is not None:
-            self._obsolete.append(str(entry.checkpoint))
-        entry.checkpoint = entry.checkpoint_iteration = entry.checkpoint_score = None
+    def _sweep(self, entry: Entry) -> None:
+        for place in entry.places:
+            for folder in self.folder.folders(self.folder.inside(place)):
+                if folder.rsplit("/", 1)[-1].startswith("checkpoint_"):
+                    self.folder.delete_folder(folder)
 
 
-def _reason(trace: str) -> str:
-    """The line of a traceback that names the error."""
-    lines = [line.strip() for line in trace.splitlines() if line.strip()]
-    named = [line for line in lines if re.match(r"[A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt|Diverged)\b", line)]
-    return (named or lines)[-1]
+def _measurement(event: Event) -> dict[str, Any]:
+    return {
+        "trial_id": event["trial"],
+        "iteration": event["iteration"],
+        "seconds": event["seconds"],
+        "time": datetime.fromtimestamp(event["time"], UTC),
+        **event["scalars"],
+    }
+
+
+def _as_data(config: Params) -> Params:
+    return nest({name: as_data(value) for name, value in flatten(config).items()})

@@ -46,7 +46,7 @@ def concatenate(tables: Sequence[pa.Table]) -> pa.Table:
 def scalars(result: Row, without: frozenset[str]) -> dict[str, Any]:
     """The numbers, truth values and texts of a flat report, less the names in `without`."""
     return {
-        name: value
+        name: value.item() if isinstance(value, np.generic) else value
         for name, value in result.items()
         if name not in without
         and not name.startswith("config/")

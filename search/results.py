@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from search.errors import NoFinishedTrialError, RunError
+from search.ledger import FAILED
 from search.records import concatenate
 from search.run_folder import RunFolder
 from search.space import Params
@@ -31,6 +34,18 @@ class TrialRecord:
     iterations: int
     checkpoint: str | None
     checkpoint_iteration: int | None
+    configuration: int
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A configuration that was trained again with fresh seeds: what its score really is."""
+
+    configuration: int
+    config: Params
+    scores: tuple[float, ...]
+    mean: float
+    spread: float
 
 
 class Results:
@@ -76,14 +91,40 @@ class Results:
         rows = rows.drop_duplicates(["trial_id", "iteration"], keep="last")
         return rows.sort_values(["trial_id", "iteration"], ignore_index=True)
 
+    def finalists(self) -> list[Finalist]:
+        """Configurations that were trained again with fresh seeds, best mean first; none without a `Retest`.
+
+        The trials that made them finalists do not count: they were chosen for their luck too.
+        """
+        trials = self.table()
+        if "reason" not in trials:
+            return []
+        again = trials[(trials["reason"] == "retest") & (trials["status"] == "finished") & trials["score"].notna()]
+        found = []
+        for number, rows in again.groupby("configuration", sort=True):
+            scores = tuple(rows["score"].astype(float))
+            found.append(
+                Finalist(
+                    configuration=int(str(number)),
+                    config={k: v for k, v in json.loads(rows["config"].iloc[0]).items() if k != "seed"},
+                    scores=scores,
+                    mean=float(np.mean(scores)),
+                    spread=float(np.std(scores, ddof=1)) if len(scores) > 1 else math.nan,
+                )
+            )
+        return sorted(found, key=lambda finalist: finalist.mean, reverse=self.definition["mode"] == "max")
+
     @property
     def best(self) -> TrialRecord:
-        """The trial with the best score.
+        """The trial with the best score; where finalists were trained again, the best of the winner's.
 
         Raises:
             NoFinishedTrialError: none has one.
         """
         ranked = self._ranked()
+        if finalists := self.finalists():
+            winner = (ranked["configuration"] == finalists[0].configuration) & (ranked["reason"] == "retest")
+            ranked = ranked[winner]
         if ranked.empty:
             raise NoFinishedTrialError(
                 f"Expected a trial with a score in {self.folder.address!r}, found none among {len(self.table())}."
@@ -129,7 +170,7 @@ class Results:
         trials = self.table()
         if "score" not in trials:
             return trials.iloc[:0]
-        scored = trials[trials["score"].notna() & (trials["status"] != "failed")]
+        scored = trials[trials["score"].notna() & ~trials["status"].isin(FAILED)]
         worst_first = self.definition["mode"] == "max"
         return scored.sort_values(["score", "number"], ascending=[not worst_first, True])
 
@@ -144,6 +185,7 @@ class Results:
             iterations=int(row["iterations"]),
             checkpoint=str(row["checkpoint"]) if kept else None,
             checkpoint_iteration=int(row["checkpoint_iteration"]) if kept else None,
+            configuration=int(row.get("configuration", row["number"])),
         )
 
     def _parts(self) -> list[pa.Table]:

@@ -82,6 +82,16 @@ class RunFolder:
         return f"{self.root}/measurements"
 
     @property
+    def journal(self) -> str:
+        """What happened, an event a line (JSON): what `resume` goes by."""
+        return f"{self.root}/journal"
+
+    @property
+    def study(self) -> str:
+        """The trials as an Optuna study, in the format of Optuna's journal."""
+        return f"{self.root}/study.journal"
+
+    @property
     def checkpoints(self) -> str:
         """The folder of the run's best checkpoints."""
         return f"{self.root}/checkpoints"
@@ -124,14 +134,23 @@ class RunFolder:
         found = self.fs.get_file_info(pyarrow.fs.FileSelector(folder, allow_not_found=True))
         return sorted(f.path for f in found if f.is_file and _UNFINISHED not in f.base_name)
 
+    def folders(self, folder: str) -> list[str]:
+        """The folders inside a folder, sorted; none where it is missing."""
+        found = self.fs.get_file_info(pyarrow.fs.FileSelector(folder, allow_not_found=True))
+        return sorted(f.path for f in found if f.type == pyarrow.fs.FileType.Directory)
+
     def write_json(self, path: str, data: Any) -> None:
         """Write JSON, whole or not at all."""
         self.write_text(path, json.dumps(data, indent=1))
 
     def write_text(self, path: str, text: str) -> None:
         """Write text, whole or not at all."""
+        self.write_bytes(path, text.encode())
+
+    def write_bytes(self, path: str, content: bytes) -> None:
+        """Write a file, whole or not at all."""
         with self._whole(path) as unfinished, self.fs.open_output_stream(unfinished) as out:
-            out.write(text.encode())
+            out.write(content)
 
     def read_json(self, path: str) -> Any:
         """Read JSON.

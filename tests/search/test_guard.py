@@ -67,16 +67,41 @@ def test_a_nested_metric_is_found_under_its_joined_name() -> None:
     assert not guard("t", report(1, val={"loss": 1.0}))
 
 
+class AtThree(tune.Stopper):
+    """Ends a trial at the loss 3, and the whole run at the loss 9."""
+
+    def __init__(self) -> None:
+        self.over = False
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        self.over = self.over or result["loss"] == 9
+        return bool(result["loss"] == 3)
+
+    def stop_all(self) -> bool:
+        return self.over
+
+
 def test_the_users_own_stopper_is_asked_about_reports_in_order() -> None:
-    class AtThree(tune.Stopper):
-        def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-            return bool(result["loss"] == 3)
-
-        def stop_all(self) -> bool:
-            return True
-
     guard = Guard("loss", None, AtThree())
     assert not guard("t", report(1, loss=2))
     assert guard("t", report(2, loss=3))
     assert not guard.complete
-    assert guard.stop_all()
+    assert not guard.stop_all()
+
+
+def test_once_a_stopper_ends_the_run_trials_come_to_their_next_report_and_are_not_counted_as_stopped() -> None:
+    guard = Guard("loss", 4, AtThree())
+    assert guard("a", report(1, loss=9))
+    assert guard("b", report(1, loss=2))
+    assert guard("c", report(4, loss=2))
+    assert (guard.braked, guard.complete) == ({"a", "b"}, {"c"})
+    assert guard.brake_reason == "AtThree ended the run."
+    assert not guard.stop_all()  # that is for the one who sees whether everything is saved
+
+
+def test_a_trial_ends_at_the_length_that_its_method_gave_it() -> None:
+    guard = Guard("loss", iterations=2)
+    own = report(2, loss=1.0) | {"config": {"training_iteration": 6}}
+    assert not guard("t", own)
+    assert guard("t", own | {"training_iteration": 6})
+    assert guard.complete == {"t"}

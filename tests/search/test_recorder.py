@@ -13,9 +13,13 @@ from ray import tune
 
 from search import Results, RunError
 from search.guard import Guard
+from search.journal import Journal
+from search.ledger import Ledger
 from search.recorder import Recorder
 from search.records import column, concatenate, table_of
 from search.run_folder import RunFolder
+from search.space import Space
+from search.study_file import StudyFile
 
 REPORTS = 30
 
@@ -43,7 +47,8 @@ def written(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> RunFolde
     folder = RunFolder.open(root / "plain")
     folder.write_json(folder.definition, {"format": "huetune-run", "version": 1, "mode": "min"})
     guard = Guard("loss", iterations=None)
-    recorder = Recorder(folder, guard, mode="min")
+    study = StudyFile(folder, "plain", "min", "best", Space.from_domains({"x": tune.uniform(0, 1)}))
+    recorder = Recorder(folder, Journal(folder), Ledger("min"), guard, keep=8, method=None, study=study)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
         tune.Tuner(

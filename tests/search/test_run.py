@@ -14,8 +14,8 @@ from ray import tune
 
 from search import Bayesian, NoFinishedTrialError, Random, Results, RunError, Search, asha
 from search.run_folder import RunFolder
-from search.runner import idle_gpus
 from search.runner import run as run_search
+from search.session import idle_gpus
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -124,7 +124,7 @@ def test_the_best_checkpoints_of_the_run_are_kept_and_no_others(results: Results
     for record in top:
         state = json.loads(Path(results.folder.root, str(record.checkpoint), "state.json").read_text())
         assert state == {"x": record.config["x"], "at": record.checkpoint_iteration}
-    assert not list(Path(results.folder.tune).glob("*/checkpoint_*"))
+    assert not list(Path(results.folder.tune).glob("*/*/checkpoint_*"))
 
 
 def test_a_configuration_comes_back_as_it_was_suggested(results: Results) -> None:

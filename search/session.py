@@ -1,0 +1,261 @@
+"""One session of a run: from the first suggestion, or from where an earlier one broke off, to its end or the next break."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import ray
+from ray import tune
+from ray.exceptions import RayError
+from ray.tune.error import TuneError
+from ray.tune.experiment import Trial
+from ray.tune.search import Searcher
+from rich.console import Console
+
+from search.brake import braking
+from search.definition import Search
+from search.errors import RunError
+from search.guard import Guard, Halt
+from search.journal import Journal
+from search.ledger import FAILED, Entry, Event, Ledger
+from search.method import SearchMethod
+from search.progress import Progress
+from search.quiet import quiet
+from search.record import Record
+from search.recorder import Recorder
+from search.results import Results
+from search.run_folder import RunFolder
+from search.space import Params
+from search.study_file import StudyFile
+from search.trial_source import TrialSource
+from search.unfinished import unfinished_trials
+
+# What Ray Tune is told where the method itself says when it is through.
+_WITHOUT_END = 10**9
+
+
+class Interrupted(RunError):
+    """The run was stopped from outside; it can be resumed."""
+
+
+class Session:
+    """Runs what there is to run, and leaves the run whole however it ends.
+
+    Args:
+        search: the definition.
+        method: what `ready_method` made of its method.
+        folder: the run.
+        journal: its events, opened by this session.
+        record: its search.json, opened by this session.
+        console: where progress is shown; by default the terminal's error stream.
+    """
+
+    def __init__(
+        self,
+        search: Search,
+        method: Searcher,
+        folder: RunFolder,
+        journal: Journal,
+        record: Record,
+        console: Console | None = None,
+    ) -> None:
+        self._search, self._method, self._folder, self._record = search, method, folder, record
+        self._console = console or Console(stderr=True)
+        self._guard = Guard(search.metric, search.iterations, search.stopper)
+        self._recorder = Recorder(
+            folder,
+            journal,
+            Ledger(search.mode, search.score),
+            self._guard,
+            keep=search.keep_checkpoints,
+            method=method,
+            study=StudyFile(folder, record.name, search.mode, search.score, search.axes),
+        )
+        self._events = list(journal.read())
+
+    def run(self) -> Results:
+        """Run the session.
+
+        Raises:
+            RunError: the trials never report the metric, or Ray cannot run them.
+            Interrupted: Ctrl-C.
+        """
+        try:
+            with quiet(self._folder):
+                self._fit()
+        except (TuneError, RayError) as failure:
+            self._close("failed")
+            reason = (str(failure).strip() or type(failure).__name__).splitlines()[-1]
+            raise RunError(
+                f"Ray could not go on with the run {self._record.name!r}: {reason}. Its log: {self._folder.log}"
+            ) from failure
+        except KeyboardInterrupt:
+            self._close("interrupted")
+            raise Interrupted(self._how_to_go_on()) from None
+        except BaseException:
+            self._close("failed")
+            raise
+        return self._ended()
+
+    def _fit(self) -> None:
+        if isinstance(self._method, SearchMethod):
+            self._method.replay(_told(self._events))
+        self._recorder.replay(self._events)
+        unfinished = unfinished_trials(self._recorder, self._config)
+        left = _WITHOUT_END if self._record.trials is None else self._record.trials - self._recorder.ended
+        if left <= 0:
+            return
+        source = TrialSource(
+            self._method,
+            self._folder.fs,
+            unfinished,
+            concurrent=self._search.concurrent,
+            on_suggestion=self._recorder.on_suggestion,
+            stopped=lambda: self._guard.brake_reason is not None,
+        )
+        connect()
+        if hint := idle_gpus(self._search, ray.cluster_resources()):
+            self._console.print(hint, style="yellow")
+        progress = Progress(self._recorder, self._record.trials, self._search.axes, self._console)
+        with progress, braking(self._brake):
+            self._tuner(source, progress, left).fit()
+
+    def _ended(self) -> Results:
+        guard = self._guard
+        if guard.verdict:
+            self._close("failed")
+            raise RunError(guard.verdict)
+        if self._pulled:
+            self._close("interrupted")
+            raise Interrupted(self._how_to_go_on())
+        self._close("finished", guard.brake_reason)
+        return Results(self._folder.address)
+
+    _pulled = False
+
+    def _brake(self, signal: str) -> None:
+        self._pulled = True
+        self._guard.brake(signal)
+        self._console.print(
+            f"{signal}: the trials under way go on to their next report and are saved. Once more ends the run at once.",
+            style="yellow",
+        )
+
+    def _close(self, status: str, ended_by: str | None = None) -> None:
+        self._recorder.close()
+        self._record.close(status, ended_by)
+
+    def _how_to_go_on(self) -> str:
+        asked = "" if self._record.trials is None else f" of {self._record.trials}"
+        return (
+            f"Interrupted after {self._recorder.ended}{asked} trials; what they reported is in {self._folder.address}."
+            f" To go on: huetune resume {self._folder.address}"
+        )
+
+    def _config(self, entry: Entry) -> Params:
+        # The method has it as it was, a choice of objects too; of other searchers there is what JSON could hold.
+        return self._method.config(entry.trial_id) if isinstance(self._method, SearchMethod) else entry.config
+
+    def _tuner(self, source: TrialSource, progress: Progress, trials: int) -> tune.Tuner:
+        search, trainable = self._search, self._search.trainable
+        if search.resources:
+            trainable = tune.with_resources(trainable, dict(search.resources))
+        saves = _saves(trainable)
+        return tune.Tuner(
+            trainable,
+            # A method of ours gives whole configurations, the constants too.
+            param_space={} if isinstance(self._method, SearchMethod) else dict(search.space),
+            tune_config=tune.TuneConfig(
+                metric=search.metric,
+                mode=search.mode,
+                search_alg=source,
+                scheduler=copy.deepcopy(search.scheduler),
+                num_samples=trials,
+                reuse_actors=_can_be_reused(trainable),
+                trial_name_creator=_trial_id,
+                trial_dirname_creator=_trial_id,
+            ),
+            run_config=tune.RunConfig(
+                # Every session has a folder of its own: no checkpoint is ever written over.
+                name=f"{len(self._folder.folders(self._folder.tune)) + 1:03d}",
+                storage_path=self._folder.tune,
+                storage_filesystem=self._folder.fs,
+                stop=self._guard,
+                failure_config=tune.FailureConfig(max_failures=search.max_failures),
+                checkpoint_config=_checkpoints(trainable),
+                callbacks=[self._recorder, progress, Halt(self._guard, saves)],
+                verbose=0,
+            ),
+        )
+
+
+def ready_method(search: Search) -> Searcher:
+    """The method of a search as one run needs it: with state of its own, and knowing what it is to search.
+
+    Raises:
+        SearchError: it cannot search this space.
+    """
+    method = copy.deepcopy(search.method)
+    if isinstance(method, SearchMethod):
+        method.iterations, method.score, method.seed = search.iterations, search.score, search.seed
+        method.set_search_properties(search.metric, search.mode, search.space)
+    return method
+
+
+def connect() -> None:
+    """Join the Ray cluster this process belongs to, or start a local one; nothing if that was done before."""
+    if not ray.is_initialized():
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+
+
+def idle_gpus(search: Search, available: Mapping[str, float]) -> str | None:
+    """What to tell a user whose search leaves the GPUs of a cluster alone, None where there is nothing to tell."""
+    gpus = available.get("GPU", 0)
+    if not gpus or search.resources is not None:
+        return None
+    return (
+        f"The cluster has {gpus:g} GPUs and the search does not say what a trial gets:"
+        " Search(resources={'cpu': 2, 'gpu': 0.5}) gives each half of one."
+    )
+
+
+def _told(events: list[Event]) -> list[Event]:
+    """The events of a run as a method sees them."""
+    told = []
+    for event in events:
+        if event["event"] == "end":
+            told.append(event | {"failed": event["status"] in FAILED})
+        elif event["event"] == "suggest" or (event["event"] == "report" and event["value"] is not None):
+            told.append({name: value for name, value in event.items() if name != "scalars"})
+    return told
+
+
+def _can_be_reused(trainable: Any) -> bool:
+    """Whether an actor can take the next trial: always for functions, for classes if they say how."""
+    return not inspect.isclass(trainable) or _overrides(trainable, "reset_config")
+
+
+def _saves(trainable: Any) -> bool:
+    """Whether trials can be saved; functions may do it themselves."""
+    return not inspect.isclass(trainable) or _overrides(trainable, "save_checkpoint")
+
+
+def _checkpoints(trainable: Any) -> tune.CheckpointConfig:
+    """Classes that can be saved are, after every report; functions save themselves.
+
+    The one before the latest is kept too: whichever of the two the journal names last is there.
+    """
+    saves = inspect.isclass(trainable) and _saves(trainable)
+    return tune.CheckpointConfig(num_to_keep=2, checkpoint_frequency=int(saves), checkpoint_at_end=saves)
+
+
+def _overrides(trainable: Any, method: str) -> bool:
+    return getattr(trainable, method) is not getattr(tune.Trainable, method)
+
+
+def _trial_id(trial: Trial) -> str:
+    return str(trial.trial_id)

@@ -1,0 +1,111 @@
+"""Where Ray Tune gets its trials from: those that an earlier session left unfinished first, then new suggestions."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pyarrow.fs import FileSystem
+from ray.train._internal.session import _TrainingResult
+from ray.tune import Checkpoint
+from ray.tune.experiment import Trial
+from ray.tune.experiment.config_parser import _create_trial_from_spec
+from ray.tune.result import TIME_TOTAL_S, TRAINING_ITERATION
+from ray.tune.search import Searcher, SearchGenerator
+from ray.tune.utils import flatten_dict, merge_dicts
+
+from search.space import Params
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A trial that goes on: with the same id and configuration, from its checkpoint if it has one."""
+
+    trial_id: str
+    config: Params
+    checkpoint: str | None
+    iteration: int
+    seconds: float
+
+
+class TrialSource(SearchGenerator):
+    """A Ray Tune search algorithm around a searcher.
+
+    Args:
+        searcher: makes the suggestions; of a resumed run, it knows all that happened.
+        fs: where checkpoints lie.
+        unfinished: trials to go on with.
+        concurrent: trials under way at once at most; None for as many as fit.
+        on_suggestion: told of every new trial before it begins.
+        stopped: says that nothing new is to begin.
+    """
+
+    def __init__(
+        self,
+        searcher: Searcher,
+        fs: FileSystem,
+        unfinished: list[Unfinished],
+        *,
+        concurrent: int | None,
+        on_suggestion: Callable[[Trial], None],
+        stopped: Callable[[], bool],
+    ) -> None:
+        super().__init__(searcher)
+        self._fs, self._unfinished = fs, list(unfinished)
+        self._concurrent = concurrent
+        self._on_suggestion, self._stopped = on_suggestion, stopped
+        self._live: set[str] = set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Ray Tune keeps a copy to restore from; huetune resumes from the journal of the run.
+        return {}
+
+    def create_trial_if_possible(self, experiment_spec: dict[str, Any]) -> Trial | None:
+        """The next trial, None where there is none for now."""
+        if self._concurrent is not None and len(self._live) >= self._concurrent:
+            return None
+        if self._unfinished:
+            trial = self._go_on(self._unfinished.pop(0), experiment_spec)
+        else:
+            trial = super().create_trial_if_possible(experiment_spec)
+            if trial is None:
+                return None
+            self._on_suggestion(trial)
+        self._live.add(trial.trial_id)
+        return trial
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """A trial is through, or has been put aside for good."""
+        self._live.discard(trial_id)
+        super().on_trial_complete(trial_id, result, error)
+
+    def is_finished(self) -> bool:
+        """Whether no further trial will come."""
+        return self._stopped() or super().is_finished()
+
+    def set_finished(self) -> None:
+        """No further trial is wanted."""
+        self._finished = True
+
+    def save_to_dir(self, dirpath: str, session_str: str) -> None:
+        """Nothing: the journal of the run has it all."""
+
+    def _go_on(self, item: Unfinished, experiment_spec: dict[str, Any]) -> Trial:
+        spec = copy.deepcopy(experiment_spec)
+        spec["config"] = merge_dicts(spec["config"], copy.deepcopy(item.config))
+        self._counter += 1
+        trial = _create_trial_from_spec(
+            spec,
+            self._parser,
+            evaluated_params=flatten_dict(item.config),
+            experiment_tag=str(self._counter),
+            trial_id=item.trial_id,
+        )
+        if item.checkpoint is not None:
+            metrics = {TRAINING_ITERATION: item.iteration, TIME_TOTAL_S: item.seconds}
+            # What tune.run(restore=...) sets: used until the trial has a checkpoint of this session, never deleted.
+            checkpoint = Checkpoint(path=item.checkpoint, filesystem=self._fs)
+            trial._restore_checkpoint_result = _TrainingResult(checkpoint=checkpoint, metrics=metrics)
+        return trial
