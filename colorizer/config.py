@@ -37,6 +37,8 @@ class TrainingConfig:
         schedule: how both learning rates fall to zero over the whole training.
         steps_per_report, total_reports: the length of the training, their product, and how often it is looked
             at.
+        data_fraction: share of the training drawings that is learnt from, in (0, 1]: the same drawings for every
+            trial, and a smaller share is part of a larger one.
         precision: "bfloat16" computes convolutions in it; weights and costs stay float32.
         seed: of weights, data order and dropout; 0 <= seed < 2**32.
     """
@@ -64,6 +66,7 @@ class TrainingConfig:
     schedule: Schedule = "cosine"
     steps_per_report: int = 100
     total_reports: int = 10
+    data_fraction: float = 1.0
     precision: Precision = "float32"
     seed: int = 0
 
@@ -76,6 +79,7 @@ class TrainingConfig:
             _expect(0 <= getattr(self, name) < 1, f"0 <= {name} < 1", name, self)
         for name in ("weight_decay", "l1_weight", "mse_weight", "adversarial_weight", "seed"):
             _expect(getattr(self, name) >= 0, f"{name} >= 0", name, self)
+        _expect(0 < self.data_fraction <= 1, "0 < data_fraction <= 1", "data_fraction", self)
         _expect(self.seed < 2**32, "seed < 2**32", "seed", self)
         for name in _COUNTS:
             _expect(getattr(self, name) >= 1, f"{name} >= 1", name, self)

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from colorizer.splitting import part_of
+
 if TYPE_CHECKING:
     from colorizer.dataset import Drawings
 
@@ -24,12 +26,14 @@ class Sampler:
         batch_size: B.
         flip: mirror each drawing with probability 1/2.
         seed: of order and flips.
+        fraction: share of the drawings that is used at all, by whole groups, see `part_of`.
     """
 
-    def __init__(self, drawings: "Drawings", batch_size: int, flip: bool, seed: int) -> None:
+    def __init__(self, drawings: "Drawings", batch_size: int, flip: bool, seed: int, fraction: float = 1.0) -> None:
         if not len(drawings.lines):
             raise ValueError("Expected 1 drawing or more to learn from, got 0.")
         self._drawings = drawings
+        self._rows = part_of(drawings.groups, fraction)
         self._batch_size = batch_size
         self._flip = flip
         self._rng = torch.Generator().manual_seed(seed)
@@ -38,9 +42,9 @@ class Sampler:
     def next(self) -> tuple[Tensor, Tensor]:
         """The next batch: lines (B, 1, S, S) and colors (B, 3, S, S), uint8, on the CPU."""
         while len(self._order) < self._batch_size:
-            epoch = torch.randperm(len(self._drawings.lines), generator=self._rng)
+            epoch = torch.randperm(len(self._rows), generator=self._rng)
             self._order = torch.cat((self._order, epoch))
-        chosen, self._order = self._order[: self._batch_size].numpy(), self._order[self._batch_size :]
+        chosen, self._order = self._rows[self._order[: self._batch_size].numpy()], self._order[self._batch_size :]
         lines, colors = self._drawings.lines[chosen], self._drawings.colors[chosen]
         if self._flip:
             mirrored = torch.rand(len(chosen), generator=self._rng).numpy() < 0.5
@@ -50,7 +54,7 @@ class Sampler:
 
     def state(self) -> dict[str, Tensor]:
         """What is left of the order, filled up with -1 to full length, and the generator of the rest."""
-        missing = len(self._drawings.lines) - len(self._order)  # less than an epoch is ever left
+        missing = len(self._rows) - len(self._order)  # less than an epoch is ever left
         return {"order": F.pad(self._order, (0, missing), value=-1), "rng": self._rng.get_state()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:

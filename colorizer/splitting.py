@@ -1,8 +1,12 @@
-"""Which drawing goes into which split."""
+"""Which drawing goes into which split, and which part of a split a training on less data learns from."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
+
+# One for all: trials compare only if their parts are the same.
+_PART_SEED = 0
 
 
 def assign_splits(groups: Sequence[int], fractions: Mapping[str, float], seed: int) -> list[str]:
@@ -43,3 +47,24 @@ def assign_splits(groups: Sequence[int], fractions: Mapping[str, float], seed: i
         empty[chosen] = False
         split_of[int(members[group])] = names[chosen]
     return [split_of[int(group)] for group in groups]
+
+
+def part_of(groups: NDArray[np.int64], fraction: float) -> NDArray[np.int64]:
+    """Which of N examples make up a part of about `fraction` of them, by whole groups.
+
+    It depends on the groups alone, so trials that differ in whatever else learn from the same examples; and a smaller
+    part is inside every larger one. It is never larger than asked for, unless it is a single group.
+
+    Args:
+        groups: (N,) the group of each example, N >= 1.
+        fraction: above 0, at most 1.
+
+    Returns:
+        Positions of the examples, (M,), ascending; M >= 1.
+    """
+    _, first, members = np.unique(groups, return_index=True, return_inverse=True)
+    order = np.random.default_rng(_PART_SEED).permutation(len(first))
+    sizes = np.bincount(members)[order].cumsum()
+    # A sum of sizes is whole: what floating point adds to or takes from fraction * N must not cost a group.
+    taken = max(1, int(np.searchsorted(sizes, fraction * len(groups) + 1e-6, side="right")))
+    return np.flatnonzero(np.isin(members, order[:taken]))

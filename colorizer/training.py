@@ -45,7 +45,7 @@ class Trainer:
 
     Args:
         config: the hyperparameters.
-        train: the drawings to learn from; only the batches asked for are read.
+        train: the drawings to learn from, cut to the config's `data_fraction`; only the batches asked for are read.
         device: "cpu", "cuda", ...
         data: where the drawings come from (`path`, `digest`), to be kept in checkpoints.
 
@@ -70,7 +70,7 @@ class Trainer:
         self.average = copy.deepcopy(self.generator).requires_grad_(False).eval() if config.ema else None
         self._adam_g = make_optimizer(self.generator, config.lr_g, config)
         self._adam_d = make_optimizer(self.discriminator, config.lr_d, config)
-        self._sampler = Sampler(train, config.batch_size, config.flip, config.seed)
+        self._sampler = Sampler(train, config.batch_size, config.flip, config.seed, config.data_fraction)
         self._dropout = _Randomness(self.device, config.seed)
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from ray import tune
+from ray.tune.result import TRAINING_ITERATION
 
 from colorizer.config import TrainingConfig
 from colorizer.dataset import Dataset
@@ -26,14 +27,17 @@ def _threads(resources: Any) -> int:
 class ColorizerTrial(tune.Trainable):
     """Trains one configuration; every report scores it on the validation split.
 
-    The configuration holds `data`, the absolute path of a prepared dataset that all machines can read, and any
-    fields of `TrainingConfig`. A report holds the mean losses since the one before and, of the validation split,
+    The configuration holds `data`, the absolute path of a prepared dataset that all machines can read, any fields of
+    `TrainingConfig`, and where a search method gives the trial a length of its own `training_iteration`, which stands
+    in for `total_reports`. A report holds the mean losses since the one before and, of the validation split,
     mse, psnr (dB), ssim, ciede2000 and colourfulness (ratio to the true colours).
     """
 
     def setup(self, config: dict[str, Any]) -> None:
         """Begin a trial; nothing of an earlier one in this process plays a part."""
-        settings = {name: value for name, value in config.items() if name != "data"}
+        settings = {name: value for name, value in config.items() if name not in {"data", TRAINING_ITERATION}}
+        if TRAINING_ITERATION in config:
+            settings["total_reports"] = config[TRAINING_ITERATION]
         training = TrainingConfig.from_dict(settings)
         isolate(training.seed, threads=_threads(self.trial_resources))
         dataset = Dataset.open(config["data"])

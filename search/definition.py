@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from ray.tune import Stopper, Trainable
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
-from ray.tune.stopper import CombinedStopper
 
 from search.errors import SearchError
 from search.method import SearchMethod
 from search.samplers import Bayesian
 from search.space import Space, as_data
+from search.stoppers import Stoppers
 
 if TYPE_CHECKING:
     from search.results import Results
@@ -78,6 +78,7 @@ class Search:
             raise SearchError(
                 f"Expected method to be a searcher such as Random() or Bayesian(), got {self.method!r}. Call the class."
             )
+        _ = self.stoppers
         if not self.axes.axes:
             raise SearchError(
                 "Expected at least one parameter to search, got none."
@@ -97,10 +98,10 @@ class Search:
         return self.trials if self.trials is not None or ends else 16
 
     @property
-    def stopper(self) -> Stopper | None:
-        """What `stop` comes to, as one stopper."""
-        stops = [self.stop] if isinstance(self.stop, Stopper) else list(self.stop or ())
-        return CombinedStopper(*stops) if len(stops) > 1 else stops[0] if stops else None
+    def stoppers(self) -> Stoppers:
+        """What `stop` comes to: fresh copies that know the metric and what a trial occupies."""
+        gpus = float((self.resources or {}).get("gpu", 0.0))
+        return Stoppers.of(self.stop, self.metric, self.mode, gpus)
 
     def run(self, name: str | None = None, storage: str = "runs") -> Results:
         """Run the search to its end on the Ray cluster this process belongs to, or on a local one.

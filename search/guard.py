@@ -17,6 +17,7 @@ from ray.tune.result import AUTO_RESULT_KEYS, DONE, RESULT_DUPLICATE, TRAINING_I
 from ray.tune.utils import flatten_dict
 
 from search.method import is_finite_number
+from search.stoppers import Stoppers
 from search.stopping import full_length
 
 # What Ray Tune adds to every report by itself.
@@ -36,13 +37,13 @@ class Guard(Stopper):
         metric: the reported value that decides.
         iterations: reports of a full trial; None if trials end by themselves. `training_iteration` in a trial's
             configuration takes precedence.
-        stop: a stopper of the user's, asked about reports that are in order.
+        stop: the user's own, asked about reports that are in order.
     """
 
-    def __init__(self, metric: str, iterations: int | None, stop: Stopper | None = None) -> None:
+    def __init__(self, metric: str, iterations: int | None, stop: Stoppers | None = None) -> None:
         self.metric = metric
         self.iterations = iterations
-        self.stop = stop
+        self.stop = stop or Stoppers()
         self.failures: dict[str, str] = {}
         self.complete: set[str] = set()
         self.braked: set[str] = set()
@@ -68,7 +69,7 @@ class Guard(Stopper):
             return True
         if self._stopped_by_user(trial_id, result):
             return True
-        if self.brake_reason is not None:
+        if self.is_braked():
             self.braked.add(trial_id)
             return True
         return False
@@ -77,18 +78,25 @@ class Guard(Stopper):
         """Whether the run ends now: it can have no score, or all that ran when the brake was put on is saved."""
         return self.verdict is not None or self.halted
 
+    def is_braked(self) -> bool:
+        """Whether nothing new is to start."""
+        return self.brake_reason is not None
+
     def brake(self, reason: str) -> None:
         """Start nothing new, and let what runs come to its next report."""
         self.brake_reason = self.brake_reason or reason
 
     def _stopped_by_user(self, trial_id: str, result: dict[str, Any]) -> bool:
-        if self.stop is None:
-            return False
         stopped = self.stop(trial_id, result)
+        if failure := self.stop.failures.get(trial_id):
+            self.failures[trial_id] = failure
+            self.complete.discard(trial_id)
+            _withhold(result, self.metric)
+            return True
         if not self.stop.stop_all():
             return stopped
         # The whole run ends: that is no verdict on this trial.
-        self.brake(str(getattr(self.stop, "reason", None) or f"{type(self.stop).__name__} ended the run."))
+        self.brake(self.stop.reason or "A stopper ended the run.")
         return False
 
     def _failure(self, report: Mapping[str, Any]) -> str | None:

@@ -39,6 +39,7 @@ class Entry:
     seconds: float = 0.0
     node: str | None = None
     error: str | None = None
+    ended_by: str | None = None
     # The one among the best of the run, relative to the run.
     kept: str | None = None
     kept_iteration: int | None = None
@@ -75,7 +76,7 @@ class Ledger:
                 "report": trial, iteration, seconds, node, value (None where the metric was unusable);
                 "checkpoint": trial, path, iteration, seconds: one to go on from;
                 "keep": trial, path, iteration, score; path None where the trial's has given way to a better one;
-                "end": trial, status, error, time.
+                "end": trial, status, error, ended_by (what stopped it), time.
             Times are seconds since 1970.
         """
         kind, trial_id = event["event"], event["trial"]
@@ -97,6 +98,7 @@ class Ledger:
             entry.kept, entry.kept_iteration, entry.kept_score = event["path"], event["iteration"], event["score"]
         elif kind == "end":
             entry.status, entry.error, entry.ended = event["status"], event["error"], _moment(event["time"])
+            entry.ended_by = event["ended_by"]
 
     def better(self, value: float, than: float | None) -> bool:
         """Whether a value of the metric beats another; anything beats None."""
@@ -129,6 +131,7 @@ class Ledger:
             "checkpoint": entry.kept,
             "checkpoint_iteration": entry.kept_iteration,
             "error": entry.error,
+            "ended_by": entry.ended_by,
             "started": entry.started,
             "ended": entry.ended,
             "suggested_by": entry.suggested_by,

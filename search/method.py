@@ -207,9 +207,7 @@ class SearchMethod(Searcher):
         """Note how a trial ended."""
         value = None if error or not result else self._value(result)
         if value is not None and result is not None:
-            iteration = _iteration(result)
-            if self.told[trial_id].reports.get(iteration) != value:
-                self._play({"event": "report", "trial": trial_id, "iteration": iteration, "value": value})
+            self._play({"event": "report", "trial": trial_id, "iteration": _iteration(result), "value": value})
         self._play({"event": "end", "trial": trial_id, "failed": value is None})
 
     def standings(self, among: Callable[[Told], bool] = lambda told: True) -> list[Standing]:

@@ -62,13 +62,14 @@ class Record:
         )
 
     @classmethod
-    def go_on(cls, folder: RunFolder, search: Search, more: int) -> Record:
+    def go_on(cls, folder: RunFolder, search: Search, more: int, last_seen: float | None) -> Record:
         """Of a run that goes on.
 
         Args:
             folder: the run.
             search: the definition, the same as before in all that makes trials comparable.
             more: trials beyond those that were asked for.
+            last_seen: the last sign of life of the run, in seconds since 1970: when a session that was killed ended.
 
         Raises:
             RunError: there is no run, or the definition has changed.
@@ -77,6 +78,9 @@ class Record:
         check_same(data, search.describe(), folder.address)
         if data["trials"] is not None:
             data["trials"] += more
+        session = data["sessions"][-1]
+        if session["ended"] is None:
+            session["ended"] = session["started"] if last_seen is None else _iso(datetime.fromtimestamp(last_seen, UTC))
         return cls(folder, data | {"ended": None, "ended_by": None})
 
     @property
@@ -89,6 +93,13 @@ class Record:
     def name(self) -> str:
         """The name of the run."""
         return str(self._data["name"])
+
+    @property
+    def seconds(self) -> float:
+        """How long the sessions before this one took."""
+        ends = [(session["started"], session["ended"]) for session in self._data["sessions"][:-1]]
+        spans = [datetime.fromisoformat(ended) - datetime.fromisoformat(began) for began, ended in ends]
+        return sum(span.total_seconds() for span in spans)
 
     def close(self, status: str, ended_by: str | None = None) -> None:
         """Note how the run ended, and what ended it if it was not its own end."""
@@ -113,7 +124,11 @@ def check_same(recorded: Mapping[str, Any], described: Mapping[str, Any], run: s
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return _iso(datetime.now(UTC))
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")
 
 
 def _command() -> str:

@@ -200,6 +200,10 @@ class Recorder(Callback):
         self._study.close()
         self._journal.close()
 
+    def is_whole(self, trial_id: str) -> bool:
+        """Whether a trial is to run its full length, because its score is averaged with others."""
+        return bool(self.ledger.entries[trial_id].suggestion.get("whole"))
+
     @property
     def ended(self) -> int:
         """How many trials have ended."""
@@ -216,7 +220,17 @@ class Recorder(Callback):
         if status not in {"finished", "stopped"} and entry.kept is not None:
             self._obsolete.append(entry.kept)
             self._note(let_go(entry))
-        self._note({"event": "end", "trial": entry.trial_id, "status": status, "error": error, "time": time.time()})
+        stopped_by = self.guard.stop.reason_for(entry.trial_id) or "the scheduler"
+        self._note(
+            {
+                "event": "end",
+                "trial": entry.trial_id,
+                "status": status,
+                "error": error,
+                "ended_by": stopped_by if status == "stopped" else None,
+                "time": time.time(),
+            }
+        )
         self._ended = True
         self._sweep(entry)
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from search.errors import NoFinishedTrialError, RunError
+from search.finalists import Finalist, finalists
 from search.ledger import FAILED
 from search.records import concatenate
 from search.run_folder import RunFolder
@@ -35,17 +34,6 @@ class TrialRecord:
     checkpoint: str | None
     checkpoint_iteration: int | None
     configuration: int
-
-
-@dataclass(frozen=True)
-class Finalist:
-    """A configuration that was trained again with fresh seeds: what its score really is."""
-
-    configuration: int
-    config: Params
-    scores: tuple[float, ...]
-    mean: float
-    spread: float
 
 
 class Results:
@@ -92,27 +80,8 @@ class Results:
         return rows.sort_values(["trial_id", "iteration"], ignore_index=True)
 
     def finalists(self) -> list[Finalist]:
-        """Configurations that were trained again with fresh seeds, best mean first; none without a `Retest`.
-
-        The trials that made them finalists do not count: they were chosen for their luck too.
-        """
-        trials = self.table()
-        if "reason" not in trials:
-            return []
-        again = trials[(trials["reason"] == "retest") & (trials["status"] == "finished") & trials["score"].notna()]
-        found = []
-        for number, rows in again.groupby("configuration", sort=True):
-            scores = tuple(rows["score"].astype(float))
-            found.append(
-                Finalist(
-                    configuration=int(str(number)),
-                    config={k: v for k, v in json.loads(rows["config"].iloc[0]).items() if k != "seed"},
-                    scores=scores,
-                    mean=float(np.mean(scores)),
-                    spread=float(np.std(scores, ddof=1)) if len(scores) > 1 else math.nan,
-                )
-            )
-        return sorted(found, key=lambda finalist: finalist.mean, reverse=self.definition["mode"] == "max")
+        """Configurations that were trained again with fresh seeds, best mean first; none without a `Retest`."""
+        return finalists(self.table(), self.definition["mode"] == "max")
 
     @property
     def best(self) -> TrialRecord:

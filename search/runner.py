@@ -60,7 +60,8 @@ def resume(search: Search, run: str, *, more: int = 0, console: Console | None =
     folder = Results(run).folder
     journal = Journal(folder)
     try:
-        record = Record.go_on(folder, search, more)
+        last_seen = max((event["time"] for event in journal.read() if "time" in event), default=None)
+        record = Record.go_on(folder, search, more, last_seen)
     except BaseException:
         journal.close()
         raise

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from ray.tune.experiment import Trial
 from ray.tune.result import TRAINING_ITERATION
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, PopulationBasedTraining, TrialScheduler
 
+from search.around import Around, View
 from search.errors import SearchError
-from search.stopping import at_least, full_length
+from search.rules import at_least
+from search.stopping import full_length
 
 # Rungs for trials whose length nobody said: more than any has.
 _ENDLESS = 10**9
@@ -87,6 +89,20 @@ class Asha(FIFOScheduler):
         ]
         return "\n".join(lines or ["Using AsyncHyperBand: no trials yet"])
 
+    def replay(self, reports: Iterable[tuple[str, Mapping[str, Any], int, float]]) -> None:
+        """Take up what trials of an earlier session reported, as if they had just done so.
+
+        Args:
+            reports: trial id, configuration, iteration and metric, in the order of events.
+        """
+        trials: dict[str, Any] = {}
+        for trial_id, config, iteration, value in reports:
+            if trial_id not in trials:
+                trials[trial_id] = SimpleNamespace(trial_id=trial_id, config=config)
+                self.on_trial_add(None, trials[trial_id])
+            result = {TRAINING_ITERATION: iteration, self._metric: value}
+            self.on_trial_result(None, trials[trial_id], result)
+
     def save(self, checkpoint_path: str) -> None:
         """Write the rungs of all lengths."""
         Path(checkpoint_path).write_bytes(pickle.dumps(self.__dict__))
@@ -109,66 +125,7 @@ class Asha(FIFOScheduler):
         return self._of_length[length]
 
 
-class _Around(TrialScheduler):
-    """A scheduler that passes everything on to another."""
-
-    def __init__(self, inner: TrialScheduler | None = None) -> None:
-        super().__init__()
-        self.inner = inner or FIFOScheduler()
-
-    @property
-    def metric(self) -> str | None:
-        """The metric of the inner scheduler, as Ray Tune reads it."""
-        metric: str | None = self.inner.metric
-        return metric
-
-    @property
-    def supports_buffered_results(self) -> bool:
-        """Whether the inner scheduler can be told of several results at once."""
-        return bool(self.inner.supports_buffered_results)
-
-    def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
-        """Pass on."""
-        return bool(self.inner.set_search_properties(metric, mode, **spec))
-
-    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        """Pass on."""
-        self.inner.on_trial_add(tune_controller, trial)
-
-    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        """Pass on."""
-        self.inner.on_trial_error(tune_controller, trial)
-
-    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Pass on."""
-        return str(self.inner.on_trial_result(tune_controller, trial, result))
-
-    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
-        """Pass on."""
-        self.inner.on_trial_complete(tune_controller, trial, result)
-
-    def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
-        """Pass on."""
-        self.inner.on_trial_remove(tune_controller, trial)
-
-    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """Pass on."""
-        return self.inner.choose_trial_to_run(tune_controller)
-
-    def debug_string(self) -> str:
-        """What the inner scheduler says of itself."""
-        return str(self.inner.debug_string())
-
-    def save(self, checkpoint_path: str) -> None:
-        """Write the state of the inner scheduler, if it can be."""
-        self.inner.save(checkpoint_path)
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Take up the state of the inner scheduler."""
-        self.inner.restore(checkpoint_path)
-
-
-class Sparing(_Around):
+class Sparing(Around):
     """Another scheduler, which never hears of some trials: those run their full length.
 
     For replicas whose scores are to be averaged: a mean over the seeds that were not stopped would be too good.
@@ -225,14 +182,14 @@ class Sparing(_Around):
         """The controller without the spared trials: some schedulers look at all there are."""
         if not self._spared:
             return tune_controller
-        return _View(
+        return View(
             tune_controller,
             get_trials=lambda: [t for t in tune_controller.get_trials() if t.trial_id not in self._spared],
             get_live_trials=lambda: {t for t in tune_controller.get_live_trials() if t.trial_id not in self._spared},
         )
 
 
-class Closing(_Around):
+class Closing(Around):
     """Another scheduler, until the run is to end: from then on nothing starts, and what waits keeps waiting.
 
     What is under way is left alone: a stopper ends it at its next report, where it is checkpointed. Trials that wait
@@ -263,7 +220,7 @@ class Closing(_Around):
         return None
 
 
-class Population(_Around):
+class Population(Around):
     """Population based training whose first population comes from a search method.
 
     Ray Tune's own refuses to run beside a searcher, because it changes configurations that the searcher thinks are
@@ -275,7 +232,7 @@ class Population(_Around):
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """Pass on, without a word of where the trial comes from."""
-        super().on_trial_add(_View(tune_controller, search_alg=None), trial)
+        super().on_trial_add(View(tune_controller, search_alg=None), trial)
 
 
 def for_search(
@@ -285,28 +242,18 @@ def for_search(
     spared: Callable[[str], bool],
     closed: Callable[[], bool],
 ) -> TrialScheduler:
-    """The scheduler of a search as one run needs it: a copy, with what the run has to say to it.
+    """The scheduler of a search as one run needs it, told what the run has to say to it.
 
     Args:
-        scheduler: what the search was given; None to run all trials in their order.
+        scheduler: what the search was given, a copy for this run alone; None to run all trials in their order.
         iterations: reports of a full trial, for an `Asha` that does not know.
         spared: as in `Sparing`.
         closed: as in `Closing`.
     """
-    fresh = copy.deepcopy(scheduler) or FIFOScheduler()
-    if isinstance(fresh, Asha) and fresh.iterations is None:
-        fresh.iterations = iterations
-    if isinstance(fresh, PopulationBasedTraining):
-        fresh = Population(fresh)
-    return Closing(Sparing(fresh, spared), closed)
-
-
-class _View:
-    """Ray Tune's controller as a scheduler is to see it: some names mean something else."""
-
-    def __init__(self, tune_controller: Any, **instead: Any) -> None:
-        self.__dict__.update(instead)
-        self._tune_controller = tune_controller
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._tune_controller, name)
+    if scheduler is None:
+        return Closing(None, closed)
+    if isinstance(scheduler, Asha) and scheduler.iterations is None:
+        scheduler.iterations = iterations
+    if isinstance(scheduler, PopulationBasedTraining):
+        scheduler = Population(scheduler)
+    return Closing(Sparing(scheduler, spared), closed)

@@ -1,4 +1,4 @@
-"""One session of a run: from the first suggestion, or from where an earlier one broke off, to its end or the next break."""
+"""One session of a run: from its first suggestion, or from where the session before broke off, to its end."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ray import tune
 from ray.exceptions import RayError
 from ray.tune.error import TuneError
 from ray.tune.experiment import Trial
+from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 from rich.console import Console
 
@@ -29,10 +30,11 @@ from search.record import Record
 from search.recorder import Recorder
 from search.results import Results
 from search.run_folder import RunFolder
+from search.schedulers import Asha, Closing, Sparing
 from search.space import Params
 from search.study_file import StudyFile
-from search.trial_source import TrialSource
-from search.unfinished import unfinished_trials
+from search.trial_source import TrialSource, Unfinished
+from search.unfinished import remind, rung_reports, unfinished_trials
 
 # What Ray Tune is told where the method itself says when it is through.
 _WITHOUT_END = 10**9
@@ -65,7 +67,7 @@ class Session:
     ) -> None:
         self._search, self._method, self._folder, self._record = search, method, folder, record
         self._console = console or Console(stderr=True)
-        self._guard = Guard(search.metric, search.iterations, search.stopper)
+        self._guard = Guard(search.metric, search.iterations, search.stoppers)
         self._recorder = Recorder(
             folder,
             journal,
@@ -102,27 +104,35 @@ class Session:
         return self._ended()
 
     def _fit(self) -> None:
-        if isinstance(self._method, SearchMethod):
-            self._method.replay(_told(self._events))
-        self._recorder.replay(self._events)
-        unfinished = unfinished_trials(self._recorder, self._config)
+        unfinished = self._take_up()
         left = _WITHOUT_END if self._record.trials is None else self._record.trials - self._recorder.ended
         if left <= 0:
             return
+        scheduler = copy.deepcopy(self._search.scheduler)
         source = TrialSource(
             self._method,
             self._folder.fs,
             unfinished,
             concurrent=self._search.concurrent,
+            on_first=lambda: self._remind_scheduler(scheduler),
             on_suggestion=self._recorder.on_suggestion,
-            stopped=lambda: self._guard.brake_reason is not None,
+            stopped=self._guard.is_braked,
         )
         connect()
         if hint := idle_gpus(self._search, ray.cluster_resources()):
             self._console.print(hint, style="yellow")
         progress = Progress(self._recorder, self._record.trials, self._search.axes, self._console)
         with progress, braking(self._brake):
-            self._tuner(source, progress, left).fit()
+            self._tuner(source, self._around(scheduler), progress, left).fit()
+
+    def _take_up(self) -> list[Unfinished]:
+        """Bring everything that has a memory to where the earlier sessions left it."""
+        if isinstance(self._method, SearchMethod):
+            self._method.replay(_told(self._events))
+        self._recorder.replay(self._events)
+        unfinished = unfinished_trials(self._recorder, self._config)
+        remind(self._guard.stop, self._events, self._recorder.ledger, unfinished, self._record.seconds)
+        return unfinished
 
     def _ended(self) -> Results:
         guard = self._guard
@@ -160,7 +170,16 @@ class Session:
         # The method has it as it was, a choice of objects too; of other searchers there is what JSON could hold.
         return self._method.config(entry.trial_id) if isinstance(self._method, SearchMethod) else entry.config
 
-    def _tuner(self, source: TrialSource, progress: Progress, trials: int) -> tune.Tuner:
+    def _around(self, scheduler: TrialScheduler | None) -> TrialScheduler:
+        """The scheduler of the search, which replicas to be averaged are kept from, and which a brake closes."""
+        inner = Sparing(scheduler, self._recorder.is_whole) if scheduler is not None else None
+        return Closing(inner, self._guard.is_braked)
+
+    def _remind_scheduler(self, scheduler: TrialScheduler | None) -> None:
+        if isinstance(scheduler, Asha):
+            scheduler.replay(rung_reports(self._events))
+
+    def _tuner(self, source: TrialSource, scheduler: TrialScheduler, progress: Progress, trials: int) -> tune.Tuner:
         search, trainable = self._search, self._search.trainable
         if search.resources:
             trainable = tune.with_resources(trainable, dict(search.resources))
@@ -173,7 +192,7 @@ class Session:
                 metric=search.metric,
                 mode=search.mode,
                 search_alg=source,
-                scheduler=copy.deepcopy(search.scheduler),
+                scheduler=scheduler,
                 num_samples=trials,
                 reuse_actors=_can_be_reused(trainable),
                 trial_name_creator=_trial_id,

@@ -1,4 +1,4 @@
-"""When a trial has gone on long enough: Ray Tune `Stopper`s around plain rules about numbers.
+"""When a trial has gone on long enough: Ray Tune `Stopper`s around the rules of `rules.py`.
 
 The budget of a whole run is in `budget.py`, several stoppers together in `stoppers.py`, and what compares trials with
 each other in `schedulers.py`.
@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from statistics import median
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from ray.tune import Stopper
@@ -21,11 +18,10 @@ from ray.tune.utils import flatten_dict
 
 from search.errors import SearchError
 from search.method import is_finite_number
+from search.rules import Mode, Multiple, Plateau, at_least
 
 if TYPE_CHECKING:
     from search.schedulers import Asha
-
-Mode = Literal["min", "max"]
 
 
 def full_length(config: Mapping[str, Any], default: int | None) -> int | None:
@@ -78,36 +74,6 @@ class Length(Stopper):
     def stop_all(self) -> bool:
         """Never."""
         return False
-
-
-@dataclass
-class Plateau:
-    """The rule of `Patience` for one curve, fed value by value."""
-
-    reports: int
-    delta: float
-    smooth: int
-    mode: Mode
-    best: float | None = None
-    without_gain: int = 0
-    _recent: deque[float] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self._recent = deque(maxlen=self.smooth)
-
-    def reached(self, value: float) -> bool:
-        """Whether, with this value, the curve has made no gain for so many reports."""
-        self._recent.append(value)
-        # The median of fewer could be one lucky report, which nothing after it might ever beat.
-        if len(self._recent) < self.smooth:
-            return False
-        level = median(self._recent)
-        gain = math.inf if self.best is None else (level - self.best) * (1 if self.mode == "max" else -1)
-        if gain > 0 and gain >= self.delta:
-            self.best, self.without_gain = level, 0
-        else:
-            self.without_gain += 1
-        return self.without_gain >= self.reports
 
 
 class Patience(Stopper):
@@ -182,23 +148,6 @@ class Patience(Stopper):
     def stop_all(self) -> bool:
         """Never."""
         return False
-
-
-@dataclass
-class Multiple:
-    """The rule of `Diverged` about one loss that is finite, fed value by value."""
-
-    factor: float
-    reports: int
-    best: float = math.inf
-    beyond: int = 0
-
-    def passed(self, value: float) -> bool:
-        """Whether the loss has been past `factor` times its best so far for so many reports in a row."""
-        # Once a loss was zero or negative its best stays so, and a multiple of that says nothing.
-        self.beyond = self.beyond + 1 if 0 < self.factor * self.best < value else 0
-        self.best = min(self.best, value)
-        return self.beyond >= self.reports
 
 
 class Diverged(Stopper):
@@ -287,17 +236,6 @@ class Diverged(Stopper):
     def _loss(self, trial_id: str, name: str) -> Multiple:
         assert self.factor is not None
         return self._losses.setdefault((trial_id, name), Multiple(self.factor, self.reports))
-
-
-def at_least(name: str, value: Any, least: int) -> int:
-    """The value, if it is a whole number from `least`.
-
-    Raises:
-        SearchError: it is not.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise SearchError(f"Expected {name} to be a whole number from {least}, got {value!r}. Correct {name}=.")
-    return value
 
 
 class _Reports:

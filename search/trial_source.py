@@ -38,6 +38,7 @@ class TrialSource(SearchGenerator):
         fs: where checkpoints lie.
         unfinished: trials to go on with.
         concurrent: trials under way at once at most; None for as many as fit.
+        on_first: called once, before the first trial, when the scheduler knows its metric.
         on_suggestion: told of every new trial before it begins.
         stopped: says that nothing new is to begin.
     """
@@ -49,12 +50,14 @@ class TrialSource(SearchGenerator):
         unfinished: list[Unfinished],
         *,
         concurrent: int | None,
+        on_first: Callable[[], None],
         on_suggestion: Callable[[Trial], None],
         stopped: Callable[[], bool],
     ) -> None:
         super().__init__(searcher)
         self._fs, self._unfinished = fs, list(unfinished)
         self._concurrent = concurrent
+        self._on_first: Callable[[], None] | None = on_first
         self._on_suggestion, self._stopped = on_suggestion, stopped
         self._live: set[str] = set()
 
@@ -64,6 +67,9 @@ class TrialSource(SearchGenerator):
 
     def create_trial_if_possible(self, experiment_spec: dict[str, Any]) -> Trial | None:
         """The next trial, None where there is none for now."""
+        if self._on_first is not None:
+            self._on_first()
+            self._on_first = None
         if self._concurrent is not None and len(self._live) >= self._concurrent:
             return None
         if self._unfinished:

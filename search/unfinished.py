@@ -1,13 +1,17 @@
-"""Which trials of an earlier session go on, and from where."""
+"""What an earlier session of a run left: trials that go on, and what stoppers and schedulers have to be told of."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
-from search.ledger import ENDED, Entry
+from ray.tune.result import TRAINING_ITERATION
+
+from search.ledger import ENDED, Entry, Event, Ledger
 from search.recorder import Recorder
 from search.space import Params
-from search.stopping import full_length
+from search.stoppers import Stoppers
+from search.stopping import Diverged, Patience, full_length
 from search.trial_source import Unfinished
 
 
@@ -36,3 +40,38 @@ def unfinished_trials(recorder: Recorder, config: Callable[[Entry], Params]) -> 
             seconds = entry.latest_seconds if checkpoint else 0.0
             found.append(Unfinished(entry.trial_id, config(entry), checkpoint, at, seconds))
     return found
+
+
+def remind(
+    stoppers: Stoppers, events: Sequence[Event], ledger: Ledger, unfinished: Sequence[Unfinished], seconds: float
+) -> None:
+    """Tell stoppers what they would know had the run never broken off: curves of trials that go on, what was spent.
+
+    Args:
+        stoppers: of the run that goes on.
+        events: all so far.
+        ledger: the trials.
+        unfinished: those that go on.
+        seconds: how long the earlier sessions took.
+    """
+    if stoppers.budget is not None:
+        gpu_seconds = sum(e.seconds * e.resources.get("GPU", 0.0) for e in ledger.entries.values())
+        stoppers.budget.restore({"seconds": seconds, "gpu_seconds": gpu_seconds, "trials": list(ledger.entries)})
+    going_on = {item.trial_id for item in unfinished}
+    for event in events:
+        if event["event"] == "report" and event["trial"] in going_on:
+            report: dict[str, Any] = {**event["scalars"], TRAINING_ITERATION: event["iteration"]}
+            for stopper in stoppers.stoppers:
+                if isinstance(stopper, Patience | Diverged):
+                    stopper(event["trial"], report)
+
+
+def rung_reports(events: Sequence[Event]) -> Iterator[tuple[str, Params, int, float]]:
+    """Trial id, configuration, iteration and metric of every report that a scheduler saw."""
+    seen: dict[str, Params] = {}
+    for event in events:
+        if event["event"] == "suggest":
+            if not event["suggestion"].get("whole"):
+                seen[event["trial"]] = event["config"]
+        elif event["event"] == "report" and event["trial"] in seen and event["value"] is not None:
+            yield event["trial"], seen[event["trial"]], event["iteration"], event["value"]

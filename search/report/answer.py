@@ -1,5 +1,6 @@
 """The head of the page, answer first, and its foot: what came out, what it cost, what to beware of."""
 
+import math
 import shlex
 
 from search.report import ensemble_tables, tables
@@ -150,6 +151,12 @@ def _tiles(
     direction = "higher is better" if goal.maximize else "lower is better"
     if tested is None:
         about = f"{esc(goal.name)}, {direction}; the score that chose the winner"
+        if snap.winner is not None:
+            seeds = count(len(snap.winner.scores), "fresh seed")
+            spread = "" if math.isnan(snap.winner.spread) else f" ± {number(snap.winner.spread, 2)}"
+            about = (
+                f"{esc(goal.name)}, {direction}; the winner's mean is {number(snap.winner.mean)}{spread} over {seeds}"
+            )
         tiles = [_tile("Best score", number(score), goal.unit, about, "first")]
     else:
         about = f"{esc(goal.name)} on test, {direction}; {number(score)} on validation chose it"

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from search.finalists import Finalist, finalists
 from search.report.parameters import Parameter, config_of, read_parameters, with_dict_choices
 from search.report.wording import metric_name, metric_unit
 
@@ -21,6 +22,9 @@ TRIAL_COLUMNS: dict[str, Any] = {
     "number": 0,
     "status": "running",
     "stage": None,
+    "cell": None,
+    "reason": None,
+    "configuration": None,
     "score": math.nan,
     "iterations": 0,
     "seconds": math.nan,
@@ -28,6 +32,7 @@ TRIAL_COLUMNS: dict[str, Any] = {
     "resources.gpu": 0.0,
     "checkpoint": None,
     "error": None,
+    "ended_by": None,
     "started": pd.NaT,
     "ended": pd.NaT,
     "suggested_by": None,
@@ -79,6 +84,7 @@ class Snapshot:
     trials: pd.DataFrame
     measurements: pd.DataFrame
     best: int | None  # the row of the best trial, None while no trial has a score that counts
+    winner: Finalist | None = None  # where finalists were trained again with fresh seeds: the one with the best mean
 
     @property
     def varying(self) -> list[Parameter]:
@@ -133,8 +139,11 @@ def snapshot(results: RunReader) -> Snapshot:
         measured = measured.assign(**{goal.metric: values.where(np.isfinite(values))})
     found = Snapshot(definition, goal, parameters, trials, measured, None)
     counted = found.counted()
+    winner = next(iter(finalists(trials, goal.maximize)), None)
+    if winner is not None:
+        counted = counted[(counted["configuration"] == winner.configuration) & (counted["reason"] == "retest")]
     best = int(counted.index[0]) if len(counted) else None
-    return Snapshot(definition, goal, parameters, trials, measured, best)
+    return Snapshot(definition, goal, parameters, trials, measured, best, winner)
 
 
 def costs(snap: Snapshot) -> Costs:
@@ -285,7 +294,9 @@ def _clean_trials(table: pd.DataFrame) -> pd.DataFrame:
     trials["iterations"] = pd.to_numeric(trials["iterations"], errors="coerce").fillna(0).astype(int)
     trials["status"] = trials["status"].fillna("running").astype(str)
     trials["number"] = pd.to_numeric(trials["number"], errors="coerce").fillna(0).astype(int)
-    for column in ("stage", "node", "checkpoint", "error", "suggested_by"):
+    # Why a trial crashed is in its error; here it counts as one that failed.
+    trials["status"] = trials["status"].replace("out of memory", "failed")
+    for column in ("stage", "cell", "reason", "node", "checkpoint", "error", "ended_by", "suggested_by"):
         texts = [text if isinstance(text, str) else None for text in trials[column]]
         trials[column] = pd.Series(texts, index=trials.index, dtype=object)  # a gap is None, never NaN
     return trials.sort_values("number", kind="stable", ignore_index=True)
@@ -299,11 +310,14 @@ def _curve(measured: pd.DataFrame, trial_id: str, metric: str) -> pd.DataFrame:
 
 
 def _wall_seconds(snap: Snapshot) -> float:
-    started, ended = moment(snap.definition.get("started")), moment(snap.definition.get("ended"))
+    sessions = snap.definition.get("sessions") or [snap.definition]
+    earlier = [(moment(s["started"]), moment(s["ended"])) for s in sessions[:-1]]
+    before = sum((ended - began).total_seconds() for began, ended in earlier if began and ended)
+    started, ended = moment(sessions[-1].get("started")), moment(sessions[-1].get("ended"))
     if ended is None:
         seen = [moment(value) for value in snap.trials["ended"]]
         if "time" in snap.measurements and len(snap.measurements):
             seen.append(moment(snap.measurements["time"].max()))
         ended = max((at for at in seen if at is not None), default=None)
     span = (ended - started).total_seconds() if started and ended else math.nan
-    return span if span >= 0 else math.nan
+    return before + span if span >= 0 else math.nan

@@ -66,6 +66,9 @@ def _facts(row: dict[str, Any]) -> list[list[str]]:
     told = {
         "Trial id": row["trial_id"],
         "Stage": row["stage"],
+        "Cell": row["cell"],
+        "Suggested as": row["reason"],
+        "Stopped by": row["ended_by"],
         "Suggested by": row["suggested_by"],
         "Node": row["node"],
         "Checkpoint": row["checkpoint"],

@@ -2,11 +2,12 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from colorizer.splitting import assign_splits
+from colorizer.splitting import assign_splits, part_of
 
 FRACTIONS = {"train": 0.7, "val": 0.2, "test": 0.1}
 groups_lists = st.lists(st.integers(0, 30), min_size=3, max_size=200).filter(lambda groups: len(set(groups)) >= 3)
@@ -70,3 +71,33 @@ def test_the_seed_decides() -> None:
 def test_too_few_groups_are_refused_with_both_numbers() -> None:
     with pytest.raises(ValueError, match=r"at least 3 drawings of different line art, got 2 \(in 40 drawings\)"):
         assign_splits([0, 1] * 20, FRACTIONS, 0)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=200), st.floats(0.001, 1), st.floats(0.001, 1))
+def test_a_part_keeps_groups_whole_and_is_inside_every_larger_part(groups: list[int], one: float, other: float) -> None:
+    known = np.array(groups)
+    small, large = (part_of(known, fraction) for fraction in sorted((one, other)))
+    assert set(small) <= set(large)
+    for part in (small, large):
+        assert len(part) >= 1
+        assert not set(known[part]) & set(np.delete(known, part))
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=200), st.floats(0.001, 1))
+def test_a_part_is_as_large_as_asked_for_to_a_group(groups: list[int], fraction: float) -> None:
+    part, sizes = part_of(np.array(groups), fraction), Counter(groups)
+    kept = {groups[row] for row in part}
+    assert len(part) <= fraction * len(groups) + 1e-6 or len(kept) == 1
+    assert len(part) > fraction * len(groups) - max(sizes.values())
+
+
+def test_the_whole_is_everything_in_its_own_order() -> None:
+    assert part_of(np.array([3, 1, 3, 2, 1]), 1.0).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_part_is_spread_over_the_dataset_and_not_its_beginning() -> None:
+    part = part_of(np.arange(1000), 0.2)
+    assert len(part) == 200
+    assert 60 < (part < 500).sum() < 140

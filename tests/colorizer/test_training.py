@@ -66,6 +66,7 @@ VARIANTS = [
     {"dropout": 0.4, "ema": 0.9, "weight_decay": 0.01, "l1_weight": 50.0},
     {"norm": "none", "schedule": "linear", "upsample": "resize", "precision": "bfloat16"},
     {"adversarial_weight": 0.0, "norm": "instance", "flip": False, "batch_size": 13},
+    {"data_fraction": 0.5},
 ]
 
 
@@ -255,6 +256,8 @@ class TestTrainingConfig:
             ("precision", "float16", "Expected precision to be one of 'float32', 'bfloat16', got 'float16'"),
             ("levels", 9, r"Expected 2\*\*levels <= 2 \* size, got levels=9"),
             ("discriminator_layers", 6, r"Expected 2\*\*discriminator_layers <= size / 2"),
+            ("data_fraction", 0.0, r"Expected 0 < data_fraction <= 1, got data_fraction=0\.0"),
+            ("data_fraction", 1.5, "Expected 0 < data_fraction <= 1"),
             ("seed", -1, "Expected seed >= 0"),
             ("seed", 2**32, r"Expected seed < 2\*\*32, got seed=4294967296"),
         ],
@@ -313,6 +316,17 @@ class TestSampler:
         assert (seen_colors.numpy()[mirrored] == colors[..., ::-1]).all()
         assert (seen_colors.numpy()[~mirrored] == colors).all()
         assert (seen_lines.numpy()[~mirrored] == lines).all()
+
+    def test_a_part_of_the_data_is_the_same_drawings_whatever_the_seed(self):
+        drawings = painted(20, 8)
+        drawings.lines[:] = np.arange(20, dtype=np.uint8)[:, None, None, None]
+
+        def seen(fraction, seed):
+            sampler = Sampler(drawings, batch_size=7, flip=True, seed=seed, fraction=fraction)
+            return set(torch.cat([sampler.next()[0][:, 0, 0, 0] for _ in range(12)]).tolist())
+
+        assert len(seen(0.25, 0)) == 5
+        assert seen(0.25, 0) == seen(0.25, 1) < seen(0.5, 2) < seen(1.0, 0) == set(range(20))
 
     def test_no_drawings_are_refused(self):
         with pytest.raises(ValueError, match="1 drawing or more"):

@@ -8,6 +8,7 @@ import ray
 import safetensors.numpy
 from ray import tune
 
+from colorizer.checkpoint import read
 from colorizer.trial import ColorizerTrial
 from search import Random, Search
 
@@ -100,3 +101,23 @@ def test_an_unknown_hyperparameter_is_named_with_the_nearest_known_one(dataset: 
     space = {**config(dataset), "lr_gen": tune.loguniform(1e-4, 1e-2)}
     results = Search(trainable=ColorizerTrial, space=space, metric="psnr", mode="max", trials=1).run("u", str(tmp_path))
     assert "got 'lr_gen'. Did you mean" in results.table()["error"][0]
+
+
+def test_a_length_of_its_own_stands_in_for_the_reports_of_the_search_in_the_schedule_too(
+    dataset: Path, tmp_path: Path
+) -> None:
+    actor = ray.remote(num_cpus=1)(ColorizerTrial).remote(config=config(dataset, training_iteration=2))
+    reports = [ray.get(actor.train.remote()) for _ in range(2)]
+    ray.get(actor.save.remote(str(tmp_path / "saved")))
+    ray.kill(actor)
+    assert [report["done"] for report in reports] == [False, True]
+    assert read(tmp_path / "saved").config.total_reports == 2
+
+
+def test_less_data_is_less_to_learn_from_and_all_to_be_scored_on(dataset: Path) -> None:
+    def trained(data_fraction: float) -> tuple[int, int]:
+        trial = ColorizerTrial(config(dataset, data_fraction=data_fraction))
+        return len(trial._trainer._sampler._rows), len(trial._validation)
+
+    assert trained(1.0) == (28, 8)
+    assert trained(0.25) == (7, 8)

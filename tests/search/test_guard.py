@@ -8,6 +8,7 @@ from ray import tune
 from ray.tune.utils import flatten_dict
 
 from search.guard import Guard
+from search.stoppers import Stoppers
 
 
 def report(iteration: int = 1, **values: Any) -> dict[str, Any]:
@@ -82,7 +83,7 @@ class AtThree(tune.Stopper):
 
 
 def test_the_users_own_stopper_is_asked_about_reports_in_order() -> None:
-    guard = Guard("loss", None, AtThree())
+    guard = Guard("loss", None, Stoppers([AtThree()]))
     assert not guard("t", report(1, loss=2))
     assert guard("t", report(2, loss=3))
     assert not guard.complete
@@ -90,7 +91,7 @@ def test_the_users_own_stopper_is_asked_about_reports_in_order() -> None:
 
 
 def test_once_a_stopper_ends_the_run_trials_come_to_their_next_report_and_are_not_counted_as_stopped() -> None:
-    guard = Guard("loss", 4, AtThree())
+    guard = Guard("loss", 4, Stoppers([AtThree()]))
     assert guard("a", report(1, loss=9))
     assert guard("b", report(1, loss=2))
     assert guard("c", report(4, loss=2))

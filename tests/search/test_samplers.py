@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from optuna.trial import TrialState
 from ray import tune
 
 from search import Bayesian, Random, SearchError
@@ -94,8 +93,7 @@ def test_a_metric_that_is_no_finite_number_is_a_failure_and_never_a_value(kind: 
     searcher.suggest("t")
     searcher.on_trial_result("t", {"loss": value, "training_iteration": 1})
     searcher.on_trial_complete("t", {"loss": value, "training_iteration": 2})
-    assert searcher._study is not None
-    assert [t.state for t in searcher._study.trials] == [TrialState.FAIL]
+    assert [(told.state, told.value) for told in searcher.told.values()] == [("FAIL", None)]
     assert searcher.suggest("next")
 
 
@@ -130,8 +128,7 @@ def test_what_counts_is_the_best_or_the_last_report_as_the_search_says(mode: str
     for iteration, loss in enumerate([4.0, 1.0], start=1):
         searcher.on_trial_result("t", {"loss": loss, "training_iteration": iteration})
     searcher.on_trial_complete("t", {"loss": 3.0, "training_iteration": 3})
-    assert searcher._study is not None
-    assert searcher._study.trials[0].value == value
+    assert searcher.told["t"].value == value
 
 
 def test_a_trial_stopped_early_is_pruned_with_what_it_reported_on_the_way() -> None:
@@ -139,10 +136,8 @@ def test_a_trial_stopped_early_is_pruned_with_what_it_reported_on_the_way() -> N
     searcher.suggest("t")
     searcher.on_trial_result("t", {"loss": 4.0, "training_iteration": 1})
     searcher.on_trial_complete("t", {"loss": 3.0, "training_iteration": 2})
-    assert searcher._study is not None
-    trial = searcher._study.trials[0]
-    assert trial.state is TrialState.PRUNED
-    assert trial.intermediate_values == {1: 4.0, 2: 3.0}
+    assert searcher.told["t"].state == "PRUNED"
+    assert searcher.told["t"].reports == {1: 4.0, 2: 3.0}
 
 
 def test_the_full_length_is_read_from_the_stop_criterion_of_a_plain_tuner() -> None:

@@ -1,0 +1,81 @@
+"""What a jittered grid does follows from its seed and from events, and from nothing else."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ray import tune
+
+from search.jittered_grid import Refine
+from search.method import Suggestion
+
+_SPEC = importlib.util.spec_from_file_location("grid_play", Path(__file__).with_name("grid_play.py"))
+assert _SPEC is not None
+assert _SPEC.loader is not None
+grid = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(grid)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 1000), steps=st.integers(0, 130))
+def test_a_restored_grid_goes_on_as_if_nothing_had_happened(tmp_path_factory: Any, seed: int, steps: int) -> None:
+    given_ = {"refine": [Refine(budget=2), Refine(factor=2, around=1)], "crossed": [("lr", "drop"), ("net/norm",)]}
+    first, second = grid.ready(grid.MIXED, seed=seed, **given_), grid.ready(grid.MIXED, **given_)
+    for _, _ in zip(range(steps), grid.race(first, seed), strict=False):
+        pass
+    state = str(Path(tmp_path_factory.mktemp("state"), "searcher"))
+    first.save(state)
+    second.restore(state)
+    assert list(grid.race(first, seed + 1)) == list(grid.race(second, seed + 1))
+    assert first.told == second.told
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 1000), workers=st.integers(1, 20))
+def test_it_waits_only_while_trials_run_and_visits_the_same_coarse_points_however_many_workers(
+    seed: int, workers: int
+) -> None:
+    method, alone = grid.ready(grid.MIXED, seed=3, refine=[Refine()]), grid.ready(grid.MIXED, seed=3)
+    list(grid.race(method, seed, workers))
+    grid.play(alone, lambda config: config["lr"])
+    coarse = [
+        [t.suggestion.values for t in m.told.values() if t.suggestion.reason == "coarse"] for m in (method, alone)
+    ]
+    assert coarse[0] == coarse[1]
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 1000))
+def test_what_it_takes_for_the_best_is_what_the_standings_say(seed: int) -> None:
+    method = grid.ready(grid.MIXED, seed=seed, refine=[Refine()])
+    for _ in grid.race(method, seed, workers=6):
+        for name, stage in method._stages.items():
+            standings = method.standings(lambda told, name=name: told.suggestion.stage == name)  # type: ignore[misc]
+            assert stage.ranking.complete(3) == [standing.configuration for standing in standings[:3]]
+
+
+def test_of_equals_the_earlier_configuration_stands_first_also_when_it_was_repeated() -> None:
+    method = grid.ready({"g": tune.loguniform(1e-4, 1.0)})
+    trials = [grid.suggested(method) for _ in range(4)]
+    for trial in trials[:2]:
+        grid.end(method, trial, 1.0)
+    grid.end(method, repeat := grid.suggested(method), 1.0)
+    assert method.told[repeat].suggestion.replica_of == trials[0]
+    assert method._stages["coarse"].ranking.best(2) == trials[:2]
+
+
+def test_a_late_suggestion_looks_at_no_earlier_trial() -> None:
+    class Closed(dict[str, Any]):
+        def __iter__(self) -> Any:
+            raise AssertionError("went through all trials")
+
+        values = items = keys = __iter__  # type: ignore[assignment]
+
+    method = grid.ready({name: tune.loguniform(1e-6, 1.0) for name in "abc"})
+    for _ in range(215):
+        grid.end(method, grid.suggested(method), 1.0)
+    grid.suggested(method)
+    method.told = Closed(method.told)
+    assert isinstance(method.propose(215), Suggestion)
