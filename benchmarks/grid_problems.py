@@ -12,7 +12,7 @@ grid, and, told apart as `ends`, one from end to end. Neither can leave the rang
 the longer trials of a refinement count as one each, as all others.
 
 The defaults of JitteredGrid (the jitter, the window of a refinement, the cells beyond an edge) were chosen on the
-instances and seeds 1001 to 1008; what is reported has the instances 1 to 20, with `--quick` 1 to 5.
+instances and seeds 1001 to 1008; what is reported has the instances 1 to 20, with `--quick` 1 to 10.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def case(function: int, axes: int, place: str, instances: Sequence[int], setting
 
 def rows(quick: bool, instances: Sequence[int] | None = None, settings: Mapping[str, Any] = SETTINGS) -> list[Row]:
     """A row a case."""
-    instances = instances or range(1, 6 if quick else 21)
+    instances = instances or range(1, 11 if quick else 21)
     return [case(*found, instances, settings) for found in itertools.product(range(1, 25), (2, 3), PLACES)]
 
 

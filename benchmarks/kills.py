@@ -32,6 +32,11 @@ def drive(*command: str | Path) -> subprocess.Popen[str]:
     return subprocess.Popen([*HUETUNE, *map(str, command)], env=environment, **quiet)
 
 
+def wait_for_files(run: Path) -> None:
+    while not (run / "search.json").exists():
+        time.sleep(0.01)
+
+
 def finish_or_kill(driver: subprocess.Popen[str], seconds: float | None) -> bool:
     """Whether it had to be killed."""
     try:
@@ -49,8 +54,7 @@ def one(seed: int, length: float, folder: Path) -> dict[str, object]:
     rng = random.Random(seed)
     run = folder / f"run-{seed}"
     driver = drive("run", SEARCH, "--name", run.name, "--storage", folder, "--trials", str(TRIALS))
-    while not (run / "search.json").exists():
-        time.sleep(0.01)
+    wait_for_files(run)
     kills = 0
     # The first always comes in time; later ones may find that the run is through.
     while kills < KILLS and finish_or_kill(driver, rng.uniform(0, length if kills else 0.6 * length)):
@@ -60,7 +64,9 @@ def one(seed: int, length: float, folder: Path) -> dict[str, object]:
     results = Results(run)
     table, reports = results.table(), results.measurements()
     made = reports.groupby("trial_id")["iteration"].agg(list).to_dict()
-    whole = all(made.get(t) == list(range(1, n + 1)) for t, n in zip(table["trial_id"], table["iterations"]))
+    whole = all(
+        made.get(t) == list(range(1, n + 1)) for t, n in zip(table["trial_id"], table["iterations"], strict=True)
+    )
     kept = [Path(run, str(record.checkpoint), "steps.json").exists() for record in results.top(99)]
     return {
         "seed": seed,
@@ -78,10 +84,10 @@ def main() -> None:
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
+        driver = drive("run", SEARCH, "--name", "undisturbed", "--storage", folder, "--trials", str(TRIALS))
+        wait_for_files(folder / "undisturbed")
         began = time.monotonic()
-        finish_or_kill(
-            drive("run", SEARCH, "--name", "undisturbed", "--storage", folder, "--trials", str(TRIALS)), None
-        )
+        finish_or_kill(driver, None)
         length = time.monotonic() - began
         rows = [one(seed, length, folder) for seed in range(3 if options.quick else 20)]
     right = [

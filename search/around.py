@@ -58,14 +58,6 @@ class Around(TrialScheduler):
         """What the inner scheduler says of itself."""
         return str(self.inner.debug_string())
 
-    def save(self, checkpoint_path: str) -> None:
-        """Write the state of the inner scheduler, if it can be."""
-        self.inner.save(checkpoint_path)
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Take up the state of the inner scheduler."""
-        self.inner.restore(checkpoint_path)
-
 
 class View:
     """Ray Tune's controller as a scheduler is to see it: some names mean something else."""

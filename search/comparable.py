@@ -6,8 +6,9 @@ taken step by step, from one length at which trials ended to the next, and added
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,7 +30,7 @@ class Losses:
     values: tuple[float, ...]
 
     @classmethod
-    def of(cls, reports: dict[int, float], score: Score, sign: float) -> Losses:
+    def of(cls, reports: Mapping[int, float], score: Score, sign: float) -> Losses:
         """Reports as losses; `sign` is -1 where more is better."""
         iterations = tuple(sorted(reports))
         values = np.array([sign * reports[i] for i in iterations])
@@ -40,6 +41,11 @@ class Losses:
     def length(self) -> int:
         """The last report's iteration."""
         return self.iterations[-1]
+
+    @property
+    def end(self) -> float:
+        """What the trial counted for at its last report."""
+        return self.values[-1]
 
     def at(self, iteration: int) -> float:
         """What the trial counted for at an iteration from its first report on."""
@@ -65,17 +71,17 @@ class Projection:
         """Learn from trials, whatever their lengths.
 
         Args:
-            trials: the finished, the stopped and those under way.
-            full: the length to which losses are carried.
+            trials: finished ones, stopped ones, those under way.
+            full: the length to which losses are carried, no less than the longest trial.
         """
-        lengths = sorted({min(trial.length, full) for trial in trials} | {full})
-        gain, variance, unknown = 0.0, 0.0, True
+        lengths = sorted({trial.length for trial in trials} | {full})
+        gain, variance = 0.0, 0.0
         gains, spreads = [0.0], [0.0]
-        for shorter, longer in reversed(list(zip(lengths, lengths[1:], strict=False))):
+        for shorter, longer in reversed(list(itertools.pairwise(lengths))):
             steps = [
                 trial.at(longer) - trial.at(shorter)
                 for trial in trials
-                if trial.length >= longer and trial.iterations[0] <= shorter
+                if trial.iterations[0] <= shorter and longer <= trial.length
             ]
             if steps:
                 gain += float(np.median(steps))
@@ -84,7 +90,16 @@ class Projection:
             spreads.append(variance**0.5)
         return cls(tuple(lengths), tuple(gains[::-1]), tuple(spreads[::-1]))
 
-    def to_full(self, trial: Losses) -> tuple[float, float]:
-        """The loss that a trial would have come to, and how unsure that is (a standard deviation)."""
-        index = max(bisect_right(self.lengths, trial.length) - 1, 0)
-        return trial.at(self.lengths[-1]) + self.gains[index], self.spreads[index]
+    def carry(self, lengths: np.ndarray, losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What trials of these lengths, with these losses at their ends, would have come to, and how unsure that is.
+
+        Returns:
+            Losses at the full length, and the standard deviations of what was added to them; (N,) each.
+        """
+        index = np.maximum(np.searchsorted(self.lengths, lengths, side="right") - 1, 0)
+        return losses + np.array(self.gains)[index], np.array(self.spreads)[index]
+
+    def carry_one(self, trial: Losses) -> tuple[float, float]:
+        """`carry` for one trial."""
+        loss, spread = self.carry(np.array([trial.length]), np.array([trial.end]))
+        return float(loss[0]), float(spread[0])

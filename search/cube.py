@@ -73,7 +73,7 @@ def _count(distribution: BaseDistribution) -> int:
     assert isinstance(distribution, FloatDistribution | IntDistribution)
     if distribution.step is None or (isinstance(distribution, IntDistribution) and distribution.log):
         return 0
-    return int(math.floor((distribution.high - distribution.low) / distribution.step + 1e-9)) + 1
+    return math.floor((distribution.high - distribution.low) / distribution.step + 1e-9) + 1
 
 
 def _unit(distribution: BaseDistribution, value: Any) -> float:

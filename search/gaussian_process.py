@@ -1,6 +1,6 @@
 """A Gaussian process over configurations and budgets together, so that a stopped trial counts for what it says.
 
-The loss of configuration x, stopped early and carried to the full budget, is f(x) + s d(x) + noise: f is the loss at the
+The loss of configuration x, carried to the full budget, is f(x) + s d(x) + noise: f is the loss at the
 full budget, d how x departs from the typical gain of later reports, and s how much trials differ in that gain, which
 is 0 at the full budget. Both f and d are Gaussian processes with one Matern 5/2 kernel (Rasmussen and Williams 2006,
 ch. 4-5; an additive model of budgets as in Kennedy and O'Hagan, Biometrika 2000).

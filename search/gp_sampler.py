@@ -7,6 +7,7 @@ workers go for the same improvement.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,14 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from scipy.special import log_ndtr
 from scipy.stats import qmc
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped,unused-ignore]
 
 from search.cube import Cube
 from search.gaussian_process import Data, GaussianProcess
 from search.space import Params
 from search.study import loss_of
 
+_SURELY_UNSURE = 10.0
 _LOG_ROOT_2PI = 0.5 * np.log(2 * np.pi)
 
 
@@ -43,23 +46,28 @@ class GaussianProcessSampler(BaseSampler):
         """All parameters at once."""
         return dict(self.cube.distributions)
 
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
-    ) -> Params:
+    def sample_relative(self, study: Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]) -> Params:
         """The most promising point."""
         shown = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
         told = [(t, *known) for t in shown if (known := loss_of(t))]
         rng = np.random.default_rng(self.seed)
         if not told or not self.cube.dims:
             return self.cube.params(rng.random(self.cube.dims))
+        # The matrices are small and the cores are busy with trials: threads would wait for each other, and sum in
+        # another order on another machine.
+        with _threads().limit(limits=1, user_api="blas"):
+            return self._best(told, [t for t in shown if t.state == TrialState.RUNNING], rng)
+
+    def _best(
+        self, told: list[tuple[FrozenTrial, float, float]], running: list[FrozenTrial], rng: np.random.Generator
+    ) -> Params:
         cube = self.cube
         points = np.array([cube.point(t.params) for t, _, _ in told])
         losses, spreads = standardized(np.array([loss for _, loss, _ in told]), np.array([s for _, _, s in told]))
         process = GaussianProcess.fit(Data(cube.features(points), cube.feature_axes, losses, spreads))
         expected = process.predict(process.data.features)[0]
-        running = [cube.point(t.params) for t in shown if t.state == TrialState.RUNNING]
         if running:
-            process = process.believing(cube.features(np.array(running)))
+            process = process.believing(cube.features(np.array([cube.point(t.params) for t in running])))
         return cube.params(_most_promising(cube, process, float(expected.min()), points[np.argsort(expected)[:8]], rng))
 
     def sample_independent(
@@ -69,6 +77,11 @@ class GaussianProcessSampler(BaseSampler):
         return self.independent.sample_independent(study, trial, param_name, param_distribution)
 
 
+@cache
+def _threads() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
 def standardized(losses: np.ndarray, spreads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Losses of mean 0 and variance 1, and their spreads in the same unit.
 
@@ -76,12 +89,15 @@ def standardized(losses: np.ndarray, spreads: np.ndarray) -> tuple[np.ndarray, n
     trial that diverged would else make all others look alike.
     """
     median = float(np.median(losses))
-    scale = max(median - float(losses.min()), 1e-12 * max(abs(median), 1e-12))
+    # Where half of the trials are as good as the best, the others give the scale.
+    smallest = 1e-9 * float(np.abs(losses).max())
+    scale = next((s for s in (median - float(losses.min()), float(np.ptp(losses))) if s > smallest), 1.0)
     relative = (losses - median) / scale
     beyond = np.maximum(relative - 2, 0)
     bent = np.minimum(relative, 2) + np.log1p(beyond)
     deviation = max(float(bent.std()), 1e-9)
-    return (bent - bent.mean()) / deviation, spreads / scale / (1 + beyond) / deviation
+    # Beyond some deviations a loss says nothing any more, and more would make the matrices ill-conditioned.
+    return (bent - bent.mean()) / deviation, np.minimum(spreads / scale / (1 + beyond) / deviation, _SURELY_UNSURE)
 
 
 def log_expected_improvement(mean: np.ndarray, variance: np.ndarray, threshold: float) -> np.ndarray:

@@ -59,7 +59,7 @@ class Centre:
 
 
 @dataclass
-class Stage:
+class GridStage:
     """The rounds of a stage: its cells first, then layers beyond its edges. What comes next depends on calls alone.
 
     Attributes:
@@ -87,7 +87,7 @@ class Stage:
         self._tried: list[set[Cell]] = [set() for _ in self.groups]
 
     @classmethod
-    def coarse(cls, groups: tuple[Group, ...], rng: np.random.Generator) -> Stage:
+    def coarse(cls, groups: tuple[Group, ...], rng: np.random.Generator) -> GridStage:
         """The grid over the starting range."""
         stage = cls("coarse", 0, groups, [[1] * len(group) for group in groups])
         orders = [visiting_order([[axis.start for axis in group]], lambda _: True, rng) for group in groups]
@@ -96,7 +96,7 @@ class Stage:
 
     def finer(
         self, refine: Refine, coarse: float, centres: Sequence[Centre], iterations: int | None, rng: np.random.Generator
-    ) -> Stage:
+    ) -> GridStage:
         """A grid as wide as a cell of this stage around each centre, which may widen to a whole cell to each side."""
         scales, windows, reach = [], [], []
         for number, (group, scale) in enumerate(zip(self.groups, self.scales, strict=True)):
@@ -106,7 +106,7 @@ class Stage:
             windows.append([_around(group, centre, number, finer, splits) for centre in centres])
             reach.append([_around(group, centre, number, finer, [2 * n for n in splits]) for centre in centres])
         level = self.level + 1
-        stage = Stage(f"refine {level}", level, self.groups, scales, iterations, reach)
+        stage = GridStage(f"refine {level}", level, self.groups, scales, iterations, reach)
         orders = [visiting_order(boxes, partial(stage.free, number), rng) for number, boxes in enumerate(windows)]
         stage._begin([(cells, stage.name) for cells in combined(orders, rng)])
         return stage

@@ -60,6 +60,7 @@ class Guard(Stopper):
         if failure:
             self.failures[trial_id] = failure
             _withhold(result, self.metric)
+            self._charge(trial_id, result)
             return True
         full = full_length(result.get("config", {}), self.iterations)
         if ended or (full is not None and report.get(TRAINING_ITERATION, 0) >= full):
@@ -98,6 +99,13 @@ class Guard(Stopper):
         # The whole run ends: that is no verdict on this trial.
         self.brake(self.stop.reason or "A stopper ended the run.")
         return False
+
+    def _charge(self, trial_id: str, result: dict[str, Any]) -> None:
+        """A report that cannot be used has been paid for all the same."""
+        if self.stop.budget is not None:
+            self.stop.budget(trial_id, result)
+            if self.stop.budget.reason:
+                self.brake(self.stop.budget.reason)
 
     def _failure(self, report: Mapping[str, Any]) -> str | None:
         value = report.get(self.metric)

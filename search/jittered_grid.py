@@ -13,7 +13,7 @@ from search.errors import SearchError
 from search.grid_groups import POINTS, cut
 from search.grid_order import Cells
 from search.grid_plan import GridPlan, planned
-from search.grid_stage import Centre, Group, Refine, Stage
+from search.grid_stage import Centre, GridStage, Group, Refine
 from search.method import FINISHED, SearchMethod, Suggestion, Told
 from search.space import Axis, Number, Params, Space, flatten
 
@@ -33,10 +33,11 @@ class JitteredGrid(SearchMethod):
     Jitter keeps apart what a plain grid projects onto few values (Bergstra and Bengio, JMLR 2012); one point in each
     cell is stratified sampling (McKay et al., Technometrics 1979).
 
-    Every trial carries its stage ("coarse", "refine 1"), its cell ("lr_g 3, lr_d -1": from the low end of the starting
-    range, 0 being the first) and the reason ("coarse", "edge lr_g+", "refine 1", "repeat"). The ends are included:
-    whole numbers round inside their cell, and an axis with fewer than two whole numbers or steps to a cell goes by
-    value.
+    Every trial carries its stage ("coarse", "refine 1"), its cell ("lr_g 3, lr_d -1": counted from 0 at the low end of
+    the starting range) and the reason ("coarse", "edge lr_g+", "refine 1", "repeat").
+
+    Choices go by value and are never shifted. Whole numbers and steps stay inside their cell; a linear axis that has
+    fewer than two of them to a cell goes by value.
 
     Args:
         factor: the step of log axes.
@@ -82,8 +83,8 @@ class JitteredGrid(SearchMethod):
         _check_crossed(self.crossed or [])
         _check_refine(factor, self.refine)
         self._groups: tuple[Group, ...] = ()
-        self._stages: dict[str, Stage] = {}
-        self._stage: Stage | None = None
+        self._stages: dict[str, GridStage] = {}
+        self._stage: GridStage | None = None
         self._seeds: dict[str, int] = {}
 
     def __repr__(self) -> str:
@@ -118,7 +119,7 @@ class JitteredGrid(SearchMethod):
     def on_space(self) -> None:
         """Lay the coarse grid."""
         self._groups, self._seeds = self._cut(self.space), {}
-        self._stage = Stage.coarse(self._groups, self._rng(1, 0, 0))
+        self._stage = GridStage.coarse(self._groups, self._rng(1, 0, 0))
         self._stages = {self._stage.name: self._stage}
 
     def propose(self, number: int) -> Suggestion | str | None:
@@ -164,7 +165,7 @@ class JitteredGrid(SearchMethod):
         if stage is self._stage and stage.complete:
             self._stage = self._next(stage)
 
-    def _next(self, stage: Stage) -> Stage | None:
+    def _next(self, stage: GridStage) -> GridStage | None:
         """The stage to go on with: this one while it has edges to look beyond, then a finer one; None at the end."""
         best = stage.ranking.best(1)
         if not best:
@@ -180,14 +181,14 @@ class JitteredGrid(SearchMethod):
         self._stages[finer.name] = finer
         return finer
 
-    def _repeat(self, stage: Stage) -> Suggestion | None:
+    def _repeat(self, stage: GridStage) -> Suggestion | None:
         for name in stage.ranking.complete(_REPEATED):
             if self._seeds[name] < _SEEDS:
                 first = self.told[name].suggestion
                 return replace(first, reason="repeat", replica_of=name, whole=True)
         return None
 
-    def _stage_of(self, trial: Told) -> Stage:
+    def _stage_of(self, trial: Told) -> GridStage:
         return self._stages[str(trial.suggestion.stage)]
 
     def _centre(self, name: str) -> Centre:

@@ -73,6 +73,7 @@ class Ledger:
             event: one of
                 "suggest": trial, number, config, suggestion, suggested_by;
                 "start": trial, time, resources;
+                "config": trial, config: another than it began with;
                 "report": trial, iteration, seconds, node, value (None where the metric was unusable);
                 "checkpoint": trial, path, iteration, seconds: one to go on from;
                 "keep": trial, path, iteration, score; path None where the trial's has given way to a better one;
@@ -88,6 +89,8 @@ class Ledger:
         if kind == "start":
             entry.status, entry.started = "running", entry.started or _moment(event["time"])
             entry.resources = event["resources"]
+        elif kind == "config":
+            entry.config = event["config"]
         elif kind == "report":
             self._report(entry, event)
         elif kind == "checkpoint":

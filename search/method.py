@@ -121,6 +121,7 @@ class SearchMethod(Searcher):
         self.told: dict[str, Told] = {}
         self._space: Space | None = None
         self._events: list[Event] = []
+        self._longest = 0
 
     @abstractmethod
     def propose(self, number: int) -> Suggestion | str | None:
@@ -149,12 +150,20 @@ class SearchMethod(Searcher):
         """Take the space and the metric from Ray Tune; called once, before the first suggestion."""
         if self._space is not None or metric is None or mode is None:
             return False
-        self._metric, self._mode, self._space = metric, mode, Space.from_domains(config)
         stop = spec.get("stop")
         if self.iterations is None and isinstance(stop, Mapping):
             self.iterations = stop.get(TRAINING_ITERATION)
-        self.on_space()
+        self.begin(metric, mode, Space.from_domains(config))
         return True
+
+    def begin(self, metric: str, mode: str, space: Space) -> None:
+        """Take up a space, knowing nothing of it.
+
+        Raises:
+            SearchError: it does not suit the method.
+        """
+        self._metric, self._mode, self._space = metric, mode, space
+        self.replay(())
 
     @property
     def space(self) -> Space:
@@ -185,30 +194,41 @@ class SearchMethod(Searcher):
         suggestion = self.propose(len(self.told))
         if not isinstance(suggestion, Suggestion):
             return suggestion
-        self._play({"event": "suggest", "trial": trial_id, "suggestion": asdict(suggestion)})
+        self.play({"event": "suggest", "trial": trial_id, "suggestion": asdict(suggestion)})
         return self.config(trial_id)
 
     def config(self, trial_id: str) -> Params:
         """The nested configuration of a trial that was suggested."""
         told = self.told[trial_id]
-        suggestion = told.suggestion
-        flat = {"seed": derived_seed(self.seed, told.number, 1)}
-        flat |= self.space.flat_config(suggestion.values) | suggestion.constants
-        if suggestion.iterations is not None:
-            flat[TRAINING_ITERATION] = suggestion.iterations
+        flat = {"seed": derived_seed(self.seed, told.number, 1)} | self.settings(told)
+        if told.suggestion.iterations is not None:
+            flat[TRAINING_ITERATION] = told.suggestion.iterations
         return nest(flat)
+
+    def settings(self, trial: Told) -> Params:
+        """A trial's configuration by flat name, but for its seed and its length."""
+        return self.space.flat_config(trial.suggestion.values) | trial.suggestion.constants
 
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """Note a report of a trial that goes on."""
         if (value := self._value(result)) is not None:
-            self._play({"event": "report", "trial": trial_id, "iteration": _iteration(result), "value": value})
+            self.play({"event": "report", "trial": trial_id, "iteration": _iteration(result), "value": value})
 
     def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False) -> None:
         """Note how a trial ended."""
         value = None if error or not result else self._value(result)
         if value is not None and result is not None:
-            self._play({"event": "report", "trial": trial_id, "iteration": _iteration(result), "value": value})
-        self._play({"event": "end", "trial": trial_id, "failed": value is None})
+            self.play({"event": "report", "trial": trial_id, "iteration": _iteration(result), "value": value})
+        # Ray Tune has no last report for a trial that it stops while it waits; those before it are true all the same.
+        told = self.told.get(trial_id)
+        put_aside = result is None and not error and told is not None and bool(told.reports)
+        self.play({"event": "end", "trial": trial_id, "failed": value is None and not put_aside})
+
+    def on_pause(self, trial_id: str) -> None:
+        """Nothing: `HyperBandForBOHB` says so of trials that wait."""
+
+    def on_unpause(self, trial_id: str) -> None:
+        """Nothing: `HyperBandForBOHB` says so of trials that go on."""
 
     def standings(self, among: Callable[[Told], bool] = lambda told: True) -> list[Standing]:
         """Configurations by the mean over their trials that ran the full length, best first, earlier first of equals.
@@ -257,12 +277,13 @@ class SearchMethod(Searcher):
                 {"event": "end", "trial", "failed"}, in their order.
         """
         _ = self.space
-        self.told, self._events = {}, []
+        self.told, self._events, self._longest = {}, [], 0
         self.on_space()
         for event in events:
-            self._play(event)
+            self.play(event)
 
-    def _play(self, event: Event) -> None:
+    def play(self, event: Event) -> None:
+        """Take up one event, as `replay` does with many."""
         trial_id = event["trial"]
         if event["event"] == "suggest":
             known = {f.name for f in fields(Suggestion)}
@@ -278,6 +299,7 @@ class SearchMethod(Searcher):
         self._events.append(event)
         if event["event"] == "report":
             told.reports[int(event["iteration"])] = float(event["value"])
+            self._longest = max(self._longest, int(event["iteration"]))
         else:
             self._judge(told, failed=event["failed"])
             self.on_end(told)
@@ -288,8 +310,7 @@ class SearchMethod(Searcher):
             return
         best = min if self.minimize else max
         told.value = best(told.reports.values()) if self.score == "best" else told.reports[max(told.reports)]
-        longest = max(max(t.reports, default=0) for t in self.told.values())
-        full = told.suggestion.iterations or self.iterations or longest
+        full = told.suggestion.iterations or self.iterations or self._longest
         told.state = "COMPLETE" if max(told.reports) >= full else "PRUNED"
 
     def _value(self, result: Mapping[str, Any]) -> float | None:

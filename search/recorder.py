@@ -75,6 +75,7 @@ class Recorder(Callback):
         self._clock = clock
         self._touched: dict[str, Entry] = {}
         self._obsolete: list[str] = []
+        self._configs: dict[str, Params] = {}
         self._ended = False
         self._last_write, self._last_cost = clock(), 0.0
 
@@ -128,6 +129,7 @@ class Recorder(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         """Note a report."""
+        self._note_config(trial)
         report = flatten_dict(result)
         value = report.get(self.guard.metric)
         event = {
@@ -254,6 +256,15 @@ class Recorder(Callback):
         self._journal.append(event)
         self.ledger.apply(event)
         self._touched[event["trial"]] = self.ledger.entries[event["trial"]]
+
+    def _note_config(self, trial: Trial) -> None:
+        """Population based training gives a trial another configuration on the way."""
+        if self._configs.get(trial.trial_id) is trial.config:
+            return
+        self._configs[trial.trial_id] = trial.config
+        config = _as_data(trial.config)
+        if config != self.ledger.entries[trial.trial_id].config:
+            self._note({"event": "config", "trial": trial.trial_id, "config": config})
 
     def _weigh(self, entry: Entry, value: float, checkpoint: Checkpoint) -> None:
         for event in self._keeper.weigh(entry, value):

@@ -13,7 +13,7 @@ from ray import tune
 from ray.exceptions import RayError
 from ray.tune.error import TuneError
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import TrialScheduler
+from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
 from ray.tune.search import Searcher
 from rich.console import Console
 
@@ -30,7 +30,7 @@ from search.record import Record
 from search.recorder import Recorder
 from search.results import Results
 from search.run_folder import RunFolder
-from search.schedulers import Asha, Closing, Sparing
+from search.schedulers import Asha, for_search
 from search.space import Params
 from search.study_file import StudyFile
 from search.trial_source import TrialSource, Unfinished
@@ -123,7 +123,7 @@ class Session:
             self._console.print(hint, style="yellow")
         progress = Progress(self._recorder, self._record.trials, self._search.axes, self._console)
         with progress, braking(self._brake):
-            self._tuner(source, self._around(scheduler), progress, left).fit()
+            self._tuner(source, scheduler, progress, left).fit()
 
     def _take_up(self) -> list[Unfinished]:
         """Bring everything that has a memory to where the earlier sessions left it."""
@@ -167,19 +167,16 @@ class Session:
         )
 
     def _config(self, entry: Entry) -> Params:
-        # The method has it as it was, a choice of objects too; of other searchers there is what JSON could hold.
+        # The method has it as it was, a choice of objects too; otherwise there is what JSON could hold.
         return self._method.config(entry.trial_id) if isinstance(self._method, SearchMethod) else entry.config
-
-    def _around(self, scheduler: TrialScheduler | None) -> TrialScheduler:
-        """The scheduler of the search, which replicas to be averaged are kept from, and which a brake closes."""
-        inner = Sparing(scheduler, self._recorder.is_whole) if scheduler is not None else None
-        return Closing(inner, self._guard.is_braked)
 
     def _remind_scheduler(self, scheduler: TrialScheduler | None) -> None:
         if isinstance(scheduler, Asha):
             scheduler.replay(rung_reports(self._events))
 
-    def _tuner(self, source: TrialSource, scheduler: TrialScheduler, progress: Progress, trials: int) -> tune.Tuner:
+    def _tuner(
+        self, source: TrialSource, scheduler: TrialScheduler | None, progress: Progress, trials: int
+    ) -> tune.Tuner:
         search, trainable = self._search, self._search.trainable
         if search.resources:
             trainable = tune.with_resources(trainable, dict(search.resources))
@@ -192,7 +189,12 @@ class Session:
                 metric=search.metric,
                 mode=search.mode,
                 search_alg=source,
-                scheduler=scheduler,
+                scheduler=for_search(
+                    scheduler,
+                    iterations=search.iterations,
+                    spared=self._recorder.is_whole,
+                    closed=self._guard.is_braked,
+                ),
                 num_samples=trials,
                 reuse_actors=_can_be_reused(trainable),
                 trial_name_creator=_trial_id,
@@ -205,7 +207,7 @@ class Session:
                 storage_filesystem=self._folder.fs,
                 stop=self._guard,
                 failure_config=tune.FailureConfig(max_failures=search.max_failures),
-                checkpoint_config=_checkpoints(trainable),
+                checkpoint_config=_checkpoints(trainable, scheduler),
                 callbacks=[self._recorder, progress, Halt(self._guard, saves)],
                 verbose=0,
             ),
@@ -263,13 +265,15 @@ def _saves(trainable: Any) -> bool:
     return not inspect.isclass(trainable) or _overrides(trainable, "save_checkpoint")
 
 
-def _checkpoints(trainable: Any) -> tune.CheckpointConfig:
+def _checkpoints(trainable: Any, scheduler: TrialScheduler | None) -> tune.CheckpointConfig:
     """Classes that can be saved are, after every report; functions save themselves.
 
-    The one before the latest is kept too: whichever of the two the journal names last is there.
+    The one before the latest is kept too: whichever of the two the journal names last is there. Population based
+    training copies them between trials, and wants them to stay a while longer.
     """
     saves = inspect.isclass(trainable) and _saves(trainable)
-    return tune.CheckpointConfig(num_to_keep=2, checkpoint_frequency=int(saves), checkpoint_at_end=saves)
+    keep = 4 if isinstance(scheduler, PopulationBasedTraining) else 2
+    return tune.CheckpointConfig(num_to_keep=keep, checkpoint_frequency=int(saves), checkpoint_at_end=saves)
 
 
 def _overrides(trainable: Any, method: str) -> bool:

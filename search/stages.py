@@ -8,15 +8,13 @@ from collections.abc import Container, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ray.tune.result import TRAINING_ITERATION
-
 from search.errors import SearchError
 from search.method import FINISHED, Event, SearchMethod, Standing, Suggestion, Told, derived_seed
 from search.plan import Plan, check_order
 from search.ranges import holds
 from search.retest import Retest, scaled
 from search.samplers import OptunaSearcher
-from search.space import Params, Space, nest
+from search.space import Params, Space
 from search.stage import DATA_FRACTION, Stage
 
 _OWN = "stages"
@@ -68,7 +66,9 @@ class Stages(SearchMethod):
 
     def __init__(self, stages: Sequence[Stage | Retest], **others: Any) -> None:
         super().__init__(**others)
-        self.stages = tuple(Stage("retest", method=s) if isinstance(s, Retest) else s for s in stages)
+        self.stages: tuple[Stage, ...] = tuple(
+            Stage("retest", method=s) if isinstance(s, Retest) else s for s in stages
+        )
         check_order(self.stages)
         for stage in self.stages:
             # It has a space for each of its stages, and none that could be given to it.
@@ -116,15 +116,17 @@ class Stages(SearchMethod):
         if own["inner"] is not None:
             notes = {name: value for name, value in trial.suggestion.notes.items() if name != _OWN}
             inner = replace(trial.suggestion, **own["inner"], notes=notes)
-            part.method._play({"event": "suggest", "trial": trial.trial_id, "suggestion": asdict(inner)})
+            part.method.play({"event": "suggest", "trial": trial.trial_id, "suggestion": asdict(inner)})
 
-    def config(self, trial_id: str) -> Params:
-        """The nested configuration of a trial that was suggested."""
-        told = self.told[trial_id]
-        flat = {"seed": derived_seed(self.seed, told.number, 1)} | self._settings(told)
-        if told.suggestion.iterations is not None:
-            flat[TRAINING_ITERATION] = told.suggestion.iterations
-        return nest(flat)
+    def settings(self, trial: Told) -> Params:
+        """A trial's configuration by flat name, but for its seed and its length."""
+        suggestion, own = trial.suggestion, _own(trial)
+        part, original = self._parts[own["part"]], own["copy"]
+        if original is not None:
+            settings = self.settings(self.told[original]) | part.stage.settings
+        else:
+            settings = part.settings | part.space.flat_config(suggestion.values) | suggestion.constants
+        return settings | self._share(part.stage)
 
     def winner(self) -> Standing | None:
         """The winner of the `Retest` at the end; None without one, or before its first trial is done."""
@@ -134,11 +136,12 @@ class Stages(SearchMethod):
     def __repr__(self) -> str:
         return f"Stages({', '.join(f'{stage.name}: {stage.method!r}' for stage in self.stages)})"
 
-    def _play(self, event: Event) -> None:
+    def play(self, event: Event) -> None:
+        """Take up one event, and pass it on to the stage it belongs to."""
         told = self.told.get(event["trial"])
         if told is not None:
-            self._parts[_own(told)["part"]].method._play(event)
-        super()._play(event)
+            self._parts[_own(told)["part"]].method.play(event)
+        super().play(event)
 
     def _next(self, index: int, part: _Part) -> Suggestion | str | None:
         stage = part.stage
@@ -163,7 +166,7 @@ class Stages(SearchMethod):
         It is a replica of the earlier trials if the conditions have not changed.
         """
         before = self.told[origin.configuration]
-        settings = self._settings(before)
+        settings = self.settings(before)
         now = settings | part.stage.settings | self._share(part.stage)
         same = now == settings and (part.length or self.iterations or 0) == self._fidelity(before)[1]
         labels = part.space.labels({a.name: now[a.name] for a in part.space.axes if holds(a, now[a.name])})
@@ -193,7 +196,7 @@ class Stages(SearchMethod):
             _log.warning("No trial before the stage %r has a score; it begins from nothing.", stage.name)
         known = self._plan.given(index)
         if best is not None:
-            known |= self._settings(self.told[best.configuration])
+            known |= self.settings(self.told[best.configuration])
         axes = self._plan.axes(index) if best is None else self._plan.axes_near(index, known)
         space = Space(axes, ())
         return _Part(
@@ -213,19 +216,8 @@ class Stages(SearchMethod):
         method.seed = derived_seed(self.seed, index, 2)
         if isinstance(method, Retest):
             method.finalists = tuple(self._ranking(range(index))[: method.top])
-        method._metric, method._mode, method._space = self._metric, self._mode, space
-        method.replay(())
+        method.begin(self._metric, self._mode, space)
         return method
-
-    def _settings(self, told: Told) -> Params:
-        """A trial's configuration by flat name, but for its seed and its length."""
-        suggestion, own = told.suggestion, _own(told)
-        part, original = self._parts[own["part"]], own["copy"]
-        if original is not None:
-            settings = self._settings(self.told[original]) | part.stage.settings
-        else:
-            settings = part.settings | part.space.flat_config(suggestion.values) | suggestion.constants
-        return settings | self._share(part.stage)
 
     def _share(self, stage: Stage) -> Params:
         """The share of the data, as soon as any stage speaks of it: a trial without it would have to be guessed at."""
@@ -246,7 +238,7 @@ class Stages(SearchMethod):
         seen: list[Params] = []
         for level in sorted(levels, reverse=True):
             for standing in self._standings_at(level, parts):
-                settings = self._settings(self.told[standing.configuration])
+                settings = self.settings(self.told[standing.configuration])
                 settings.pop(DATA_FRACTION, None)
                 if settings not in seen:
                     seen.append(settings)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from ray.tune import Stopper
@@ -20,37 +20,10 @@ from search.errors import SearchError
 from search.method import is_finite_number
 from search.rules import Mode, Multiple, Plateau, at_least
 
-if TYPE_CHECKING:
-    from search.schedulers import Asha
-
 
 def full_length(config: Mapping[str, Any], default: int | None) -> int | None:
     """The reports of a full trial: its own length if a search method gave it one, else that of all; None for no end."""
     return config.get(TRAINING_ITERATION, default)
-
-
-def asha(iterations: int | None = None, *, grace: int | None = None, reduction: int = 3) -> Asha:
-    """Asynchronous successive halving (Li et al., MLSys 2020), Ray Tune's own, with defaults that suit GAN trials.
-
-    At iterations `grace`, `grace * reduction`, ... a trial goes on only if it is in the best 1/`reduction` of those
-    of its length that have come so far.
-
-    The two networks of a GAN need a while to find their balance, and until then the metric says little about where
-    they end: so the first cut is at a ninth of the length and the second at a third, rather than at the first report.
-
-    Args:
-        iterations: reports of a full trial; by default those of the search, or of `stop={"training_iteration": n}` in
-            a plain `tune.Tuner`. A length that a search method gave a trial comes first.
-        grace: reports that every trial makes before it can be stopped; by default a ninth of its length, or 1 where
-            the length is unknown.
-        reduction: how many come to a rung for one that goes beyond it.
-
-    Raises:
-        SearchError: a grace period outside 1..iterations, or a reduction below 2.
-    """
-    from search.schedulers import Asha
-
-    return Asha(iterations, grace=grace, reduction=reduction)
 
 
 class Length(Stopper):

@@ -5,7 +5,9 @@ The record is elsewhere (`SearchMethod.told`). A study here lives for one sugges
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+import logging
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.space import Params
 
+_OPTUNA = logging.getLogger("optuna.storages._in_memory")
 # Optuna wants times; no sampler reads them.
 _TIME = datetime(2000, 1, 1)
 _LOSS = "loss and spread"
@@ -78,15 +81,33 @@ def loss_of(trial: FrozenTrial) -> tuple[float, float] | None:
     return trial.user_attrs.get(_LOSS)
 
 
-def question(sampler: BaseSampler, observations: Sequence[Observation], fixed: Mapping[str, Any]) -> optuna.Trial:
+def question(
+    sampler: BaseSampler,
+    observations: Sequence[Observation],
+    fixed: Mapping[str, Any],
+    distributions: Mapping[str, BaseDistribution] | None = None,
+) -> optuna.Trial:
     """A trial whose parameters the sampler chooses in the light of the observations.
 
     Args:
         sampler: an Optuna sampler; it minimizes.
         observations: what it may learn from.
         fixed: parameters that are given.
+        distributions: parameters to ask for at once; others can be asked for afterwards.
     """
-    study = optuna.create_study(storage=_Shown(observations), direction="minimize", sampler=sampler)
+    with _quiet():
+        study = optuna.create_study(storage=_Shown(observations), direction="minimize", sampler=sampler)
     if fixed:
         study.enqueue_trial(dict(fixed))
-    return study.ask()
+    return study.ask(dict(distributions or {}))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Optuna announces every new study, and there is one for every suggestion."""
+    level = _OPTUNA.level
+    _OPTUNA.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        _OPTUNA.setLevel(level)

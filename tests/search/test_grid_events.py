@@ -1,6 +1,7 @@
-"""What a jittered grid does follows from its seed and from events, and from nothing else."""
+"""While its last trials run a grid repeats its best; what it does follows from its seed and from events alone."""
 
 import importlib.util
+import math
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,76 @@ grid = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(grid)
 
 
+def test_while_the_last_trials_run_the_best_are_repeated_with_new_seeds_and_no_more_than_three_each() -> None:
+    method = grid.ready(grid.RATES)
+    configs = {trial: method.suggest(trial) for trial in (f"t{i}" for i in range(16))}
+    assert method.suggest("too early") is None
+    loss = grid.bowl(g=-3, d=-3)
+    for trial, config in list(configs.items())[:15]:
+        assert isinstance(config, dict)
+        grid.end(method, trial, loss(config))
+    best = [standing.configuration for standing in method.standings()][:4]
+    repeats: list[str] = []
+    while isinstance(config := method.suggest(trial := f"r{len(repeats)}"), dict):
+        told = method.told[trial].suggestion
+        assert (told.reason, told.whole, told.stage) == ("repeat", True, "coarse")
+        assert told.values == method.told[str(told.replica_of)].suggestion.values
+        repeats.append(str(told.replica_of))
+    assert config is None
+    assert repeats == [name for name in best for _ in range(2)]
+    seeds = [method.config(trial)["seed"] for trial in method.told]
+    assert len(set(seeds)) == len(seeds)
+
+
+def test_repeats_do_not_change_what_the_grid_visits() -> None:
+    loss = grid.bowl(g=-0.5, d=-3)
+    method, running = grid.ready(grid.RATES, refine=[Refine()]), []
+    while isinstance(config := method.suggest(trial := f"t{len(method.told)}"), dict) or running:
+        if isinstance(config, dict):
+            running.append(trial)
+        if not isinstance(config, dict) or len(running) == 5:
+            grid.end(method, ending := running.pop(0), loss(method.config(ending)))
+    suggestions = [told.suggestion for told in method.told.values()]
+    visited = [s for s in suggestions if s.reason != "repeat"]
+    assert len(visited) < len(suggestions)
+    assert visited == grid.play(grid.ready(grid.RATES, refine=[Refine()]), loss)
+
+
+def test_a_repeat_of_a_refined_point_is_as_long_as_its_original() -> None:
+    method = grid.ready({"g": tune.loguniform(1e-4, 1.0)}, refine=[Refine(budget=2.0)], iterations=4)
+    while method._stage and method._stage.level == 0:
+        grid.end(method, trial := grid.suggested(method), grid.bowl(g=-2)(method.config(trial)))
+    waiting = grid.suggested(method)
+    while (trial := grid.suggested(method)) and method.told[trial].suggestion.reason != "repeat":
+        grid.end(method, trial, 1.0)
+    assert method.config(trial)["training_iteration"] == 8
+    assert method.told[waiting].state == "RUNNING"
+
+
+def test_the_best_is_the_best_mean_over_seeds() -> None:
+    method = grid.ready({"g": tune.loguniform(1e-4, 1.0)}, refine=[Refine(around=1)], jitter=0.0)
+    trials = [grid.suggested(method) for _ in range(4)]
+    rank = sorted(trials, key=lambda t: abs(math.log10(method.config(t)["g"]) + 2.5))
+    for trial, value in zip(rank[:3], (1.0, 1.5, 9.0), strict=True):
+        grid.end(method, trial, value)
+    for _ in range(2):
+        grid.end(method, trial := grid.suggested(method), 5.0)
+        assert method.told[trial].configuration in rank[:2]
+    standing = method.standings()[0]
+    grid.end(method, rank[3], 9.0)
+    refined = grid.suggested(method)
+    distance = math.log10(method.config(refined)["g"] / method.config(standing.configuration)["g"])
+    assert abs(distance) < 0.5
+
+
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 1000), steps=st.integers(0, 130))
 def test_a_restored_grid_goes_on_as_if_nothing_had_happened(tmp_path_factory: Any, seed: int, steps: int) -> None:
     given_ = {"refine": [Refine(budget=2), Refine(factor=2, around=1)], "crossed": [("lr", "drop"), ("net/norm",)]}
     first, second = grid.ready(grid.MIXED, seed=seed, **given_), grid.ready(grid.MIXED, **given_)
-    for _, _ in zip(range(steps), grid.race(first, seed), strict=False):
-        pass
+    for method, ran in ((first, seed), (second, seed + 2)):  # what the second was told before is forgotten
+        for _, _ in zip(range(steps), grid.race(method, ran), strict=False):
+            pass
     state = str(Path(tmp_path_factory.mktemp("state"), "searcher"))
     first.save(state)
     second.restore(state)

@@ -62,6 +62,15 @@ def test_a_plan_counts_hours_by_the_length_of_trials() -> None:
     assert planner.plan(grid.RATES).gpu_hours is None
 
 
+def test_axes_that_go_by_value_are_neither_widened_nor_refined_in_a_plan() -> None:
+    space = {"g": tune.loguniform(1e-4, 1.0), "kind": tune.choice(["a", "b"]), "n": tune.randint(1, 4)}
+    coarse, fine = JitteredGrid(refine=[Refine(around=1)]).plan(space).rounds
+    assert (coarse.trials, coarse.edges) == (4 * 2 * 3, 4 * 2 * 3)
+    assert (fine.trials, fine.edges) == (2, 4 - 2)
+    whole = JitteredGrid().plan({"m": tune.lograndint(1, 1001)}).rounds[0]
+    assert (whole.trials, whole.edges) == (3, 0)
+
+
 def test_a_second_refinement_cuts_the_cells_of_the_first() -> None:
     planner = JitteredGrid(refine=[Refine(factor=3, around=1), Refine(factor=1.7, around=1)])
     linear = {"x": tune.uniform(0.0, 1.0)}
@@ -119,6 +128,7 @@ def test_a_refinement_that_cannot_be_is_named_at_construction(wrong: dict[str, A
     [
         ({"limits": {"rl": (0.1, 1)}}, "limits to name axes among .*, got 'rl'"),
         ({"limits": {"lr": (1e-3, 1)}}, "limits that hold the range 0.0001 to 0.1 of 'lr', got"),
+        ({"limits": {"lr": (1e-5, 1e-2)}}, "limits that hold the range 0.0001 to 0.1 of 'lr', got"),
         ({"limits": {"lr": (0, 1)}}, "limits above 0 on the log axis 'lr'"),
         ({"limits": {"net": {"norm": (0, 1)}}}, "limits for the choice 'net/norm'"),
         ({"points": {"lr": 3}}, "points for linear axes, got points for 'lr'"),

@@ -1,4 +1,4 @@
-"""When a jittered grid goes beyond its edges, grows finer, repeats its best, or ends."""
+"""When a jittered grid goes beyond its edges, grows finer, or ends."""
 
 import importlib.util
 import math
@@ -94,10 +94,10 @@ def test_many_axes_at_once_are_widened_one_at_a_time() -> None:
 
 def test_the_whole_space_reaches_to_the_limits_of_every_axis() -> None:
     space = {"g": tune.loguniform(1e-5, 1e-1), "n": tune.randint(1, 9), "c": tune.choice([1, 2]), "x": 3}
-    method = grid.ready(space, limits={"n": (0, 20)})
+    method = grid.ready(space, limits={"n": (0.5, 20.5)})
     whole = {axis.name: axis for axis in method.whole_space(method.space).axes}
     assert (whole["g"].low, whole["g"].high) == (pytest.approx(1e-7), pytest.approx(10))
-    assert (whole["n"].low, whole["n"].high, whole["c"].values) == (0, 20, (1, 2))
+    assert (whole["n"].low, whole["n"].high, whole["c"].values) == (1, 20, (1, 2))
     for suggestion in grid.play(method, lambda config: -config["g"] - config["n"]):
         method.whole_space(method.space).labels(suggestion.values)
 
@@ -186,57 +186,6 @@ def test_without_a_length_of_its_own_a_search_has_no_longer_trials() -> None:
         assert "training_iteration" not in config
         method.on_trial_complete(trial, {"loss": config["g"], "training_iteration": 3})
     assert {t.suggestion.stage for t in method.told.values()} == {"coarse", "refine 1"}
-
-
-# ---- waiting: repeats
-
-
-def test_while_the_last_trials_run_the_best_are_repeated_with_new_seeds_and_no_more_than_three_each() -> None:
-    method = grid.ready(grid.RATES)
-    configs = {trial: method.suggest(trial) for trial in (f"t{i}" for i in range(16))}
-    assert method.suggest("too early") is None
-    loss = grid.bowl(g=-3, d=-3)
-    for trial, config in list(configs.items())[:15]:
-        assert isinstance(config, dict)
-        grid.end(method, trial, loss(config))
-    best = [standing.configuration for standing in method.standings()][:4]
-    repeats: list[str] = []
-    while isinstance(config := method.suggest(trial := f"r{len(repeats)}"), dict):
-        told = method.told[trial].suggestion
-        assert (told.reason, told.whole, told.stage) == ("repeat", True, "coarse")
-        assert told.values == method.told[str(told.replica_of)].suggestion.values
-        repeats.append(str(told.replica_of))
-    assert config is None
-    assert repeats == [name for name in best for _ in range(2)]
-    seeds = [method.config(trial)["seed"] for trial in method.told]
-    assert len(set(seeds)) == len(seeds)
-
-
-def test_a_repeat_of_a_refined_point_is_as_long_as_its_original() -> None:
-    method = grid.ready({"g": tune.loguniform(1e-4, 1.0)}, refine=[Refine(budget=2.0)], iterations=4)
-    while method._stage and method._stage.level == 0:
-        grid.end(method, trial := grid.suggested(method), grid.bowl(g=-2)(method.config(trial)))
-    waiting = grid.suggested(method)
-    while (trial := grid.suggested(method)) and method.told[trial].suggestion.reason != "repeat":
-        grid.end(method, trial, 1.0)
-    assert method.config(trial)["training_iteration"] == 8
-    assert method.told[waiting].state == "RUNNING"
-
-
-def test_the_best_is_the_best_mean_over_seeds() -> None:
-    method = grid.ready({"g": tune.loguniform(1e-4, 1.0)}, refine=[Refine(around=1)], jitter=0.0)
-    trials = [grid.suggested(method) for _ in range(4)]
-    rank = sorted(trials, key=lambda t: abs(math.log10(method.config(t)["g"]) + 2.5))
-    for trial, value in zip(rank[:3], (1.0, 1.5, 9.0), strict=True):
-        grid.end(method, trial, value)
-    for _ in range(2):
-        grid.end(method, trial := grid.suggested(method), 5.0)
-        assert method.told[trial].configuration in rank[:2]
-    standing = method.standings()[0]
-    grid.end(method, rank[3], 9.0)
-    refined = grid.suggested(method)
-    distance = math.log10(method.config(refined)["g"] / method.config(standing.configuration)["g"])
-    assert abs(distance) < 0.5
 
 
 # ---- failures and ending

@@ -12,8 +12,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from wsgiref.util import setup_testing_defaults
 
 import optuna
+import optuna_dashboard
 import pytest
 import ray
 from ray import tune
@@ -150,6 +152,16 @@ def test_two_ctrl_c_end_the_run_at_once(start: Any, tmp_path: Path) -> None:
     assert Results(tmp_path / "k").definition["status"] == "interrupted"
 
 
+def asked_of(app: Any, path: str) -> bytes:
+    """What a web application answers to a GET, asked as a web server would (PEP 3333)."""
+    environ: dict[str, Any] = {"PATH_INFO": path}
+    setup_testing_defaults(environ)
+    said: list[str] = []
+    body = b"".join(app(environ, lambda status, headers, *_: said.append(status)))
+    assert said == ["200 OK"], body
+    return body
+
+
 class Fixed(tune.Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         self.x = config["x"]
@@ -218,10 +230,14 @@ def test_a_run_started_from_python_says_how_to_resume_it(start: Any, tmp_path: P
     assert "Use Search.resume there" in err
 
 
-def test_the_study_of_a_run_is_one_that_optuna_opens(tmp_path: Path) -> None:
+def test_the_study_of_a_run_is_one_that_optuna_and_its_dashboard_open(tmp_path: Path) -> None:
     results = fixed().run("a", str(tmp_path))
     fixed().resume(str(tmp_path / "a"), more=1)
     storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(results.folder.study))
+    shown: dict[str, Any] = json.loads(asked_of(optuna_dashboard.wsgi(storage), "/api/studies"))
+    assert [study["study_name"] for study in shown["study_summaries"]] == ["a"]
+    detail = json.loads(asked_of(optuna_dashboard.wsgi(storage), "/api/studies/0"))
+    assert [trial["state"] for trial in detail["trials"]] == ["Complete"] * 7
     study = optuna.load_study(study_name="a", storage=storage)
     table = results.table()
     assert [t.params["x"] for t in study.trials] == table["config.x"].tolist()

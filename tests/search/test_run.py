@@ -5,14 +5,18 @@ import math
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from ray import tune
+from ray.tune.schedulers import HyperBandScheduler, MedianStoppingRule, PopulationBasedTraining, TrialScheduler
 
-from search import Bayesian, NoFinishedTrialError, Random, Results, RunError, Search, asha
+from search import Bayesian, Budget, NoFinishedTrialError, Patience, Random, Results, RunError, Search, asha
 from search.run_folder import RunFolder
 from search.runner import run as run_search
 from search.session import idle_gpus
@@ -280,3 +284,95 @@ def test_a_run_shows_one_line_where_nobody_watches_a_terminal(
     assert shown.out == ""
     assert "4/4 trials done" in shown.err
     assert len(shown.err.strip().splitlines()) <= 2
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        asha(),
+        MedianStoppingRule(grace_period=1, min_samples_required=2),
+        HyperBandScheduler(max_t=4, reduction_factor=2),
+        PopulationBasedTraining(
+            time_attr="training_iteration", perturbation_interval=2, hyperparam_mutations={"x": tune.uniform(0.2, 0.8)}
+        ),
+    ],
+    ids=lambda scheduler: type(scheduler).__name__,
+)
+def test_schedulers_of_ray_tune_pass_through(tmp_path: Path, scheduler: TrialScheduler) -> None:
+    search = quadratic(scheduler=scheduler, trials=6, method=Random(points_to_evaluate=[{"x": 0.5}]))
+    results = search.run("passed", str(tmp_path))
+    table = results.table()
+    assert len(table) == 6
+    assert set(table["status"]) <= {"finished", "stopped", "failed"}
+    assert results.best.score == table["score"].min()
+    # Where a scheduler changes a configuration on the way, the record has the one that the trial ended with.
+    ended = results.measurements().groupby("trial_id")["nested/x"].last()
+    alive = table[table["status"] != "failed"].set_index("trial_id")
+    assert np.allclose(alive["config.x"], ended[alive.index], rtol=1e-6)
+
+
+def test_a_trial_that_runs_out_of_gpu_memory_says_so_and_the_search_goes_on(tmp_path: Path) -> None:
+    def hungry(config: dict[str, Any]) -> None:
+        if config["batch_size"] > 32:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        tune.report({"loss": 1.0})
+
+    search = Search(
+        trainable=hungry,
+        space={"batch_size": tune.choice([16, 64])},
+        metric="loss",
+        mode="min",
+        trials=2,
+        method=Random(points_to_evaluate=[{"batch_size": 64}, {"batch_size": 16}]),
+    )
+    table = search.run("hungry", str(tmp_path)).table()
+    assert table["status"].tolist() == ["out of memory", "finished"]
+    assert "Trial 1 ran out of GPU memory at batch_size=64; lower it" in table["error"][0]
+    assert Path(tmp_path, "hungry", "logs", "00001.txt").exists()
+
+
+def test_a_run_past_its_budget_starts_nothing_new_saves_what_runs_and_can_go_on(tmp_path: Path) -> None:
+    search = quadratic(trials=30, scheduler=None, method=Random(), stop=[Budget(seconds=3), Patience(50)])
+    slow = replace(search, trainable=SlowQuadratic)
+    results = slow.run("short", str(tmp_path))
+    table = results.table()
+    assert len(table) < 30
+    assert "Budget of 3 seconds is spent" in results.definition["ended_by"]
+    assert results.definition["status"] == "finished"
+    interrupted = table[table["status"] == "interrupted"]
+    assert len(interrupted) > 0
+    assert interrupted["iterations"].between(1, 3).all()
+    [session] = results.definition["sessions"]
+    began, ended = (datetime.fromisoformat(session[name]) for name in ("started", "ended"))
+    seconds = (ended - began).total_seconds() + 6
+    longer = replace(slow, stop=Budget(seconds=seconds)).resume(str(tmp_path / "short"))
+    again = longer.table().set_index("trial_id")
+    assert set(again.loc[interrupted["trial_id"], "status"]) <= {"finished", "failed"}
+    assert len(table) < len(again) < 30
+
+
+class SlowQuadratic(Quadratic):
+    """The same, at leisure."""
+
+    def step(self) -> dict[str, Any]:
+        time.sleep(0.4)
+        return super().step()
+
+
+def test_patience_ends_a_trial_and_the_record_says_why(tmp_path: Path) -> None:
+    def flat(config: dict[str, Any]) -> None:
+        for _ in range(40):
+            tune.report({"loss": config["x"]})
+
+    search = Search(
+        trainable=flat,
+        space={"x": tune.uniform(0, 1)},
+        metric="loss",
+        mode="min",
+        trials=1,
+        iterations=40,
+        stop=Patience(3, smooth=1),
+    )
+    [row] = search.run("flat", str(tmp_path)).table().to_dict("records")
+    assert (row["status"], row["iterations"]) == ("stopped", 4)
+    assert "no gain in 'loss' for 3 reports" in row["ended_by"]

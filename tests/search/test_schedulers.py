@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,8 +20,7 @@ from ray.tune.schedulers import (
 )
 
 from search import Random, SearchError
-from search.schedulers import Asha, Closing, Population, Sparing, for_search
-from search.stopping import asha
+from search.schedulers import Asha, Closing, Population, Sparing, asha, for_search
 
 
 @pytest.fixture(autouse=True)
@@ -109,22 +109,17 @@ def test_a_metric_is_taken_once() -> None:
 
 
 @pytest.mark.parametrize("wrap", [lambda s: s, lambda s: Sparing(s, lambda trial_id: False)])
-def test_the_rungs_of_all_lengths_survive_saving_and_pickling(
-    tmp_path: Path, wrap: Callable[[TrialScheduler], TrialScheduler]
-) -> None:
+def test_the_rungs_of_all_lengths_survive_pickling(wrap: Callable[[TrialScheduler], TrialScheduler]) -> None:
     scheduler = wrap(ready(asha(9, grace=1)))
     for n, length in enumerate((9, 9, 3, 3)):
         one = trial(str(n), training_iteration=length)
         scheduler.on_trial_add(None, one)
         said(scheduler, one, 1, float(n))
-    scheduler.save(str(tmp_path / "state"))
-    restored = wrap(asha(9, grace=1))
-    restored.restore(str(tmp_path / "state"))
-    for copied in (restored, cloudpickle.loads(cloudpickle.dumps(scheduler))):
-        late = trial("late", training_iteration=3)
-        copied.on_trial_add(None, late)
-        assert said(copied, late, 1, 9.0) == "STOP"
-        assert copied.debug_string().count("num_stopped") == 2
+    copied = cloudpickle.loads(cloudpickle.dumps(scheduler))
+    late = trial("late", training_iteration=3)
+    copied.on_trial_add(None, late)
+    assert said(copied, late, 1, 9.0) == "STOP"
+    assert copied.debug_string().count("num_stopped") == 2
 
 
 def test_rungs_filled_from_an_earlier_session_decide_as_if_it_had_gone_on() -> None:
@@ -244,6 +239,34 @@ def test_a_spared_trial_that_waits_is_chosen_after_those_of_the_inner_scheduler(
     assert scheduler.choose_trial_to_run(controller) is spared
     spared.set_status(Trial.RUNNING)
     assert scheduler.choose_trial_to_run(controller) is None
+
+
+def test_once_the_run_is_to_end_what_waits_is_held_and_what_runs_is_left_alone() -> None:
+    did: list[tuple[str, ...]] = []
+
+    class Held(Controller):
+        search_alg = SimpleNamespace(set_finished=lambda: did.append(("finished",)))
+
+        def pause_trial(self, trial: Trial, should_checkpoint: bool) -> None:
+            did.append(("pause", trial.trial_id, str(should_checkpoint)))
+
+        def _set_trial_status(self, trial: Trial, status: str) -> None:
+            did.append((status, trial.trial_id))
+
+    waits, runs, paused = trial("waits"), trial("runs"), trial("paused")
+    runs.set_status(Trial.RUNNING)
+    paused.set_status(Trial.PAUSED)
+    folders: list[str] = []
+    waits.init_local_path = lambda: folders.append("waits")
+    closed = False
+    scheduler = Closing(None, lambda: closed)
+    controller = Held(runs, paused, waits)
+    assert scheduler.choose_trial_to_run(controller) is waits
+    assert did == []
+    closed = True
+    assert scheduler.choose_trial_to_run(controller) is None
+    assert did == [("finished",), ("pause", "waits", "False"), ("PAUSED", "waits")]
+    assert folders == ["waits"]
 
 
 @pytest.mark.parametrize("inner", [ASHAScheduler(metric="m", mode="min"), HyperBandScheduler(), FIFOScheduler()])

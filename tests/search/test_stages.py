@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from ray import tune
 
 from search import Search
 from search.errors import SearchError
+from search.jittered_grid import JitteredGrid, Refine
 from search.method import FINISHED, SearchMethod, Suggestion, Told
-from search.ranges import middle, near, stretched, widest
 from search.retest import Retest
 from search.samplers import Bayesian, Random
 from search.space import Choice, Number, Space
@@ -387,13 +385,33 @@ def test_every_trial_has_a_seed_of_its_own_unless_the_space_gives_one() -> None:
     assert {c["seed"] for c in run.configs.values()} == {7}
 
 
-@pytest.mark.parametrize("at", range(0, 22, 2))
-def test_restored_at_any_moment_it_goes_on_as_if_nothing_had_happened(at: int, tmp_path: Path) -> None:
-    first = Driver(ready(three(around=5.0), seed=1), 3, mixed)
+def near_three() -> Stages:
+    return three(around=5.0)
+
+
+def with_a_grid() -> Stages:
+    grid = JitteredGrid(factor=10, refine=[Refine(factor=3, around=1, budget=2.0)])
+    rates = {"lr_g": tune.loguniform(1e-5, 1e-2), "lr_d": tune.loguniform(1e-4, 1e-2)}
+    return Stages(
+        [
+            Stage("rates", space=rates, fixed=FIXED, method=grid, data_fraction=0.5),
+            Stage("joint", space={"lr_g": rates["lr_g"], **REGULARISATION}, method=Random(), trials=4, around=3.0),
+            Retest(top=2, seeds=2),
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "at"), [(near_three, at) for at in range(0, 22, 2)] + [(with_a_grid, at) for at in range(1, 40, 6)]
+)
+def test_restored_at_any_moment_it_goes_on_as_if_nothing_had_happened(
+    make: Callable[[], Stages], at: int, tmp_path: Path
+) -> None:
+    first = Driver(ready(make(), seed=1), 3, mixed)
     for _ in range(at):
         first.step()
     first.method.save(str(tmp_path / "state"))
-    second = Driver(ready(three(around=5.0)), 3, mixed)
+    second = Driver(ready(make()), 3, mixed)
     for _ in range(6):
         second.step()  # whatever it did before is forgotten
     second.method.restore(str(tmp_path / "state"))
@@ -454,140 +472,6 @@ def test_a_range_that_a_method_widens_is_searched_around_beyond_its_old_end() ->
 
     assert second().space.axes == (Number("x", 1, 40.0, log=True),)
     assert second(around=4.0).space.axes == (Number("x", 10.0, 160.0, log=True),)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "rule"),
-    [
-        (lambda: Stage("", space=RATES), "Expected a stage to have a name"),
-        (lambda: Stage("a", method="grid"), "Expected the method of the stage 'a' .* got 'grid'"),  # type: ignore[arg-type]
-        (lambda: Stage("a", method=Random), "Call the class"),  # type: ignore[arg-type]
-        (lambda: Stage("a", space={"x": 1}), "Expected a Ray Tune domain in the space of the stage 'a'"),
-        (
-            lambda: Stage("a", space=RATES, fixed={"lr_g": 1}),
-            "Expected a parameter in space or in fixed, got 'lr_g' in both",
-        ),
-        (lambda: Stage("a", space=REGULARISATION, fixed={"net/norm": 1}), "got 'net/norm' in both"),
-        (lambda: Stage("a", fixed=RATES), "Expected values in fixed, got a domain for 'lr_g'"),
-        (lambda: Stage("a", trials=0), "Expected trials to be a whole number from 1, got 0"),
-        (lambda: Stage("a", trials=True), "Expected trials to be a whole number from 1, got True"),
-        (lambda: Stage("a", around=1.0), "Expected around > 1, got 1.0"),
-        (lambda: Stage("a", data_fraction=0.0), "Expected 0 < data_fraction <= 1, got 0.0"),
-        (lambda: Stage("a", data_fraction=2), "Expected 0 < data_fraction <= 1, got 2"),
-        (
-            lambda: Stage("a", data_fraction=0.5, fixed={"data_fraction": 1}),
-            "Expected the share of the data in one place",
-        ),
-        (lambda: Stage("a", budget=0), "Expected budget > 0, got 0"),
-        (lambda: Stage("a", around=2, method=Random(points_to_evaluate=[{"x": 1}])), "around= or points_to_evaluate"),
-        (lambda: Stage("a", fixed={"x": 1}, method=Retest()), "Expected no space, fixed, around or data_fraction"),
-        (lambda: Stages([]), "Expected at least one stage, got none"),
-        (lambda: Stages([Random()]), "Expected every stage to be a Stage or a Retest"),  # type: ignore[list-item]
-        (lambda: Stages([Stage("a", trials=1), Stage("a")]), "Expected stages of different names, got 'a' twice"),
-        (lambda: Stages([Stage("a"), Stage("b")]), "to come to an end, got no end for 'a': Bayesian"),
-        (lambda: Stages([Retest()]), "Expected a stage before Retest"),
-        (lambda: Stages([Stage("a", trials=1), Retest(), Stage("b")]), "Expected Retest as the last stage"),
-        (lambda: Stages([Stage("a", around=2.0)]), "Expected around= only after another stage"),
-        (lambda: Stages([Stage("a", method=three())]), "Expected one list of stages"),
-    ],
-)
-def test_stages_that_cannot_be_are_named_at_construction(wrong: Callable[[], Any], rule: str) -> None:
-    with pytest.raises(SearchError, match=rule):
-        wrong()
-
-
-@pytest.mark.parametrize(
-    ("stages", "space", "rule"),
-    [
-        (
-            [Stage("rates", space=RATES, trials=1), Stage("more", space=REGULARISATION)],
-            {"net": {"norm": "batch"}},
-            "got none for 'weight_decay' in the stage 'rates'",
-        ),
-        ([Stage("rates", space=RATES)], {"net": {"norm": tune.choice([1, 2])}}, "got none for 'net/norm'"),
-        ([Stage("a", trials=1), Stage("b", space=RATES)], CONSTANTS, "'a' to vary at least one parameter, got none"),
-        ([Stage("a", fixed={"x": 1})], {"x": tune.uniform(0, 1)}, "'a' to vary at least one parameter, got none"),
-        (
-            [Stage("a", space=RATES, method=Random(points_to_evaluate=[{"lr": 1}]))],
-            {"y": 1},
-            "Expected points to name parameters",
-        ),
-    ],
-)
-def test_what_cannot_be_with_the_space_of_the_search_is_named_before_the_first_trial(
-    stages: list[Stage], space: dict[str, Any], rule: str
-) -> None:
-    with pytest.raises(SearchError, match=rule):
-        ready(Stages(stages), space)
-
-
-def test_one_name_cannot_be_a_number_and_a_choice_in_one_record() -> None:
-    stages = Stages(
-        [Stage("a", space={"x": tune.choice([1, 2])}, trials=1), Stage("b", space={"x": tune.uniform(0, 1)})]
-    )
-    with pytest.raises(SearchError, match="Expected 'x' to be a number in all stages or a choice in all"):
-        stages.whole_space(Space.from_domains({}))
-    with pytest.raises(SearchError, match="Expected the same values of 'x' in all stages"):
-        widest([Choice("x", ((1, 2), (3, 4))), Choice("x", ((3, 4),))])
-
-
-NUMBERS = st.sampled_from(
-    [
-        Number("x", 1e-5, 1e-1, log=True),
-        Number("x", -3.0, 5.0),
-        Number("x", 0.0, 1.0, step=0.1),
-        Number("x", 4, 64, integer=True),
-        Number("x", 1, 512, log=True, integer=True),
-        Number("x", 16, 256, log=True, step=16, integer=True),
-        Number("x", 0, 7, step=3, integer=True),
-    ]
-)
-
-
-@settings(max_examples=200, deadline=None)
-@given(axis=NUMBERS, share=st.floats(0, 1), around=st.floats(1.01, 100))
-def test_a_window_holds_the_value_and_lies_inside_the_axis(axis: Number, share: float, around: float) -> None:
-    value = axis.low * (axis.high / axis.low) ** share if axis.log else axis.low + share * (axis.high - axis.low)
-    value = round(value) if axis.integer else min(max(value, axis.low), axis.high)
-    window = near(axis, value, around)
-    assert isinstance(window, Number)
-    assert axis.low <= window.low <= value <= window.high <= axis.high
-    step = axis.step or (1 if axis.integer else 0)
-    reach = (
-        (value / around, value * around)
-        if axis.log
-        else (
-            value - (axis.high - axis.low) / around,
-            value + (axis.high - axis.low) / around,
-        )
-    )
-    slack = step + 1e-9 * abs(value)
-    assert reach[0] - slack <= window.low or window.low == axis.low
-    assert window.high <= reach[1] + slack or window.high == axis.high
-    assert axis.low <= middle(axis) <= axis.high
-
-
-def test_a_window_around_what_does_not_fit_an_axis_is_the_whole_axis() -> None:
-    log, choice = Number("x", 1e-3, 1.0, log=True), Choice("x", (1, 2))
-    for value in (0, -1.0, "many", None, True, math.nan):
-        assert near(log, value, 10) == stretched(log, value) == log
-    assert near(choice, 1, 10) == stretched(choice, 3) == choice
-    assert near(log, 5.0, 10) == Number("x", 0.1, 1.0, log=True)
-
-
-def test_a_window_is_a_factor_on_log_axes_and_a_share_of_the_width_on_others() -> None:
-    log = near(Number("x", 1e-5, 1.0, log=True), 1e-3, 10)
-    assert isinstance(log, Number)
-    assert (log.low, log.high) == (pytest.approx(1e-4), pytest.approx(1e-2))
-    assert near(Number("x", -3.0, 5.0), 1.0, 4) == Number("x", -1.0, 3.0)
-    assert near(Number("x", 0, 100, integer=True), 50, 10) == Number("x", 40, 60, integer=True)
-
-
-def test_the_middle_of_an_axis_is_a_value_it_has() -> None:
-    assert middle(Number("x", 1, 100, log=True, integer=True)) == 10
-    assert middle(Number("x", 0.0, 1.0, step=0.25)) == 0.5
-    assert middle(Number("x", 16, 256, log=True, step=16, integer=True)) == 64
-    assert middle(Choice("x", ("first", "second"))) == "first"
 
 
 def bowl(config: dict[str, Any]) -> None:

@@ -207,7 +207,7 @@ def test_of_several_losses_one_that_diverges_is_enough() -> None:
 
 
 def test_what_is_missing_or_no_number_by_its_kind_does_not_diverge() -> None:
-    assert not any(ask(Diverged("loss"), [None, "nan", True, [math.nan]]))
+    assert not any(ask(Diverged("loss"), [0.01, None, "nan", True, True, [math.nan]]))
     assert not Diverged("loss")("t", {"training_iteration": 1})
 
 
@@ -242,6 +242,7 @@ def test_what_a_search_was_given_is_copied_and_told_the_metric() -> None:
     given: Any = [CombinedStopper(Patience(1, smooth=1), Diverged()), [MaximumIterationStopper(3)], Budget(gpu_hours=1)]
     stopper = Stoppers.of(given, "psnr", "max", gpus=0.5)
     assert [type(one) for one in stopper.stoppers] == [Patience, Diverged, MaximumIterationStopper, Budget]
+    assert stopper.stoppers[2] is not given[1][0]
     assert ask(Stoppers.of(given[:1], "psnr", "max"), [1.0, 2.0, 2.0], name="psnr") == [False, False, True]
     assert stopper.budget is not None
     assert stopper.budget.gpus_per_trial == 0.5

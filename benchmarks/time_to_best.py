@@ -1,0 +1,131 @@
+"""How soon other methods are as good as random search is in the end: the colours of real drawings, on one machine.
+
+    python benchmarks/time_to_best.py COLOR_DIR LINE_DIR [--seeds 0 1 2] [--quick] [--json FILE]
+
+Random search trains 32 configurations to their full length; its best validation PSNR is the mark. The seconds in which
+a method first reports that much are counted from the start of its run, and so are random search's own: it has its mark
+when its best trial reports it, which may be early by luck. `sooner` is the geometric mean over seeds of random search's
+seconds over the method's; `sooner_than_whole` sets the method against the whole of random search, which is what one
+waits for who cannot know that the best has come. Each method has as many trials at most, and no knowledge of the mark.
+All parameters have wide ranges, as for a model that nobody has tuned before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import ray
+from harness import finish
+from ray import tune
+
+from colorizer.prepare import prepare
+from colorizer.trial import ColorizerTrial
+from search import Bayesian, JitteredGrid, Random, Refine, Results, Retest, Search, Stage, Stages, asha
+
+REPORTS, TRIALS = 9, 32
+
+
+def grid() -> dict[str, Any]:
+    rates = JitteredGrid(factor=10, crossed=[("lr_g", "lr_d"), ("l1_weight", "mse_weight")], refine=[Refine(3, 2, 1.0)])
+    return {"method": Stages([Stage("grid", method=rates), Retest(top=2, seeds=2)]), "scheduler": asha(REPORTS)}
+
+
+METHODS: dict[str, Callable[[], dict[str, Any]]] = {
+    "Random": lambda: {"method": Random()},
+    "Random + asha": lambda: {"method": Random(), "scheduler": asha(REPORTS)},
+    "Bayesian + asha": lambda: {"method": Bayesian(), "scheduler": asha(REPORTS)},
+    "JitteredGrid + Retest": grid,
+}
+
+
+def search(method: str, data: str, seed: int, trials: int, steps: int) -> Search:
+    return Search(
+        trainable=ColorizerTrial,
+        space={
+            "lr_g": tune.loguniform(1e-6, 1e-1),
+            "lr_d": tune.loguniform(1e-6, 1e-1),
+            "l1_weight": tune.loguniform(1e-2, 1e2),
+            "mse_weight": tune.loguniform(1e-2, 1e2),
+            "schedule": "constant",
+            "data": data,
+            "size": 48,
+            "batch_size": 8,
+            "steps_per_report": steps,
+            "total_reports": REPORTS,
+        },
+        metric="psnr",
+        mode="max",
+        trials=trials,
+        iterations=REPORTS,
+        resources={"cpu": 1},
+        keep_checkpoints=1,
+        seed=seed,
+        **METHODS[method](),
+    )
+
+
+def seconds_to(results: Results, mark: float) -> tuple[float, float]:
+    """When a report first reached the mark, and when the last came; seconds from the start of the first trial."""
+    reports = results.measurements()
+    began = results.table()["started"].min()
+    reached = reports.loc[reports["psnr"] >= mark, "time"]
+    when = (reached.min() - began).total_seconds() if len(reached) else math.inf
+    return when, (pd.to_datetime(reports["time"]).max() - began).total_seconds()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("colors", type=Path, metavar="COLOR_DIR")
+    parser.add_argument("lines", type=Path, metavar="LINE_DIR")
+    parser.add_argument("--quick", action="store_true", help="few short trials, for a rough figure")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the searches")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
+    options = parser.parse_args()
+    trials, steps = (6, 5) if options.quick else (TRIALS, 50)
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        dataset = prepare(options.colors, Path(scratch) / "dataset", options.lines).folder
+        for seed in options.seeds:
+            mark = whole = own = math.nan
+            for method in METHODS:
+                results = search(method, str(dataset), seed, trials, steps).run(f"{method} {seed}", scratch)
+                if method == "Random":
+                    mark = results.best.score
+                seconds, end = seconds_to(results, mark)
+                if method == "Random":
+                    own, whole = seconds, end
+                rows.append(
+                    {
+                        "seed": seed,
+                        "method": method,
+                        "mark_psnr": mark,
+                        "best_psnr": results.best.score,
+                        "trials": len(results.table()),
+                        "seconds_to_mark": seconds,
+                        "seconds_in_all": end,
+                        "sooner": own / seconds,
+                        "sooner_than_whole": whole / seconds,
+                    }
+                )
+                print({name: round(v, 2) if isinstance(v, float) else v for name, v in rows[-1].items()}, flush=True)
+    summary: dict[str, Any] = {}
+    for method in METHODS:
+        mine = [row for row in rows if row["method"] == method]
+        for name in ("sooner", "sooner_than_whole"):
+            # Never reaching the mark is a factor of zero, and so is the mean.
+            factors = np.array([row[name] for row in mine])
+            summary[f"{name}: {method}"] = float(np.exp(np.log(factors).mean())) if factors.all() else 0.0
+    finish(options, rows, summary)
+
+
+if __name__ == "__main__":
+    main()
