@@ -1,9 +1,9 @@
-"""How good the search methods are at equal cost: grids on BBOB functions, Bayesian search on simulated learning curves.
+"""How good the search methods are at equal cost: grids on BBOB functions, Bayesian search on simulated curves.
 
-`grid_problems.py` and `curve_problems.py` say what is compared, and run alone too. Summary: the shares of cases in which
-the jittered grid has the better median than random search and than the plain grid; the share of repeats in which
-Bayesian search with asha() ends with less regret than Ray's OptunaSearch with ASHAScheduler; and the ratio of their
-median regrets after 60 trials.
+`grid_problems.py` and `curve_problems.py` say what is compared, and run alone too. In the summary: the shares of cases
+in which the jittered grid has the better median than random search and than the plain grid; the share of repeats in
+which Bayesian search with asha() ends with less regret than Ray's OptunaSearch with ASHAScheduler; and the ratio of
+their median regrets after 60 trials.
 """
 
 from __future__ import annotations

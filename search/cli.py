@@ -124,6 +124,7 @@ def results(
         config = "  ".join(setting(name, row.get(f"config.{name}")) for name in varied)
         table.add_row(str(row["number"]), f"{row['score']:.5g}", row["status"], str(row["iterations"]), config)
     out.print(table)
+    _tell_winner(found)
 
 
 @app.command()
@@ -228,14 +229,19 @@ def _tell(session: Callable[[], Results]) -> None:
     definition, best, address = results.definition, results.best, results.folder.address
     if definition["ended_by"]:
         out.print(f"ended early: {definition['ended_by']} To go on with a larger one: huetune resume {address}")
+    _tell_winner(results)
+    out.print(f"best {definition['metric']} {best.score:.5g}: trial {best.number} of {address}")
+    out.print(f"next: huetune ensemble {address}, huetune report {address}")
+
+
+def _tell_winner(results: Results) -> None:
+    """Where finalists were trained again, which of them won and how sure that is."""
     if finalists := results.finalists():
         winner = finalists[0]
         out.print(
-            f"winner: configuration {winner.configuration}, {definition['metric']} {winner.mean:.5g}"
+            f"winner: configuration {winner.configuration}, {results.definition['metric']} {winner.mean:.5g}"
             f" ± {winner.spread:.2g} over {len(winner.scores)} fresh seeds"
         )
-    out.print(f"best {definition['metric']} {best.score:.5g}: trial {best.number} of {address}")
-    out.print(f"next: huetune ensemble {address}, huetune report {address}")
 
 
 def add_workload_commands() -> None:

@@ -41,6 +41,7 @@ class Progress(Callback):
         self._varied = [axis.name for axis in space.axes]
         self._began = self._shown = time.monotonic()
         self._earlier = recorder.ended
+        self._ended = False
         self._last_line, self._last_cost = "", 0.0
         self._live = Live(console=console, auto_refresh=False, transient=False) if console.is_terminal else None
 
@@ -54,6 +55,7 @@ class Progress(Callback):
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._ended = True
         self._show(force=True)
         if self._live:
             self._live.stop()
@@ -130,7 +132,7 @@ class Progress(Callback):
 
     def _time(self, done: int) -> str:
         spent = time.monotonic() - self._began
-        if self._trials is not None and done >= self._trials:
+        if self._ended or (self._trials is not None and done >= self._trials):
             return _span(spent)
         new = done - self._earlier
         if self._trials is None or not new:

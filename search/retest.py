@@ -19,7 +19,8 @@ class Retest(SearchMethod):
     Args:
         top: how many finalists.
         seeds: how many times each is trained.
-        budget: the length of these trials, as a multiple of the search's `iterations`.
+        budget: the length of these trials, as a multiple of the search's `iterations`; by default that of the
+            finalist's own trial.
 
     Raises:
         SearchError: a number out of its range.
@@ -27,11 +28,12 @@ class Retest(SearchMethod):
 
     ends = True
 
-    def __init__(self, top: int = 4, seeds: int = 3, budget: float = 1.0) -> None:
+    def __init__(self, top: int = 4, seeds: int = 3, budget: float | None = None) -> None:
         for name, value in (("top", top), ("seeds", seeds)):
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise SearchError(f"Expected {name} to be a whole number from 1, got {value!r}. Correct {name}=.")
-        check_budget(budget)
+        if budget is not None:
+            check_budget(budget)
         super().__init__()
         self.top = top
         self.seeds = seeds
@@ -46,7 +48,7 @@ class Retest(SearchMethod):
                 "Expected Retest to come after other stages, got it alone."
                 ' Write method=Stages([Stage("search", method=...), Retest()]).'
             )
-        scaled(self.iterations, self.budget, "Retest")
+        self._scaled()
 
     def propose(self, number: int) -> Suggestion | str:
         """The next finalist, around and around."""
@@ -58,7 +60,7 @@ class Retest(SearchMethod):
             finalist.suggestion.values,
             reason="retest",
             replica_of=finalist.configuration,
-            iterations=scaled(self.iterations, self.budget, "Retest"),
+            iterations=finalist.suggestion.iterations if self.budget is None else self._scaled(),
             whole=True,
         )
 
@@ -71,8 +73,11 @@ class Retest(SearchMethod):
         return next(iter(self.standings()), None)
 
     def __repr__(self) -> str:
-        budget = "" if self.budget == 1 else f", budget={self.budget:g}"
+        budget = "" if self.budget is None else f", budget={self.budget:g}"
         return f"Retest(top={self.top}, seeds={self.seeds}{budget})"
+
+    def _scaled(self) -> int | None:
+        return None if self.budget is None else scaled(self.iterations, self.budget, "Retest")
 
 
 def check_budget(budget: float) -> None:
