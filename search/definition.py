@@ -13,11 +13,13 @@ from ray.tune.search import Searcher
 
 from search.errors import SearchError
 from search.method import SearchMethod
+from search.optuna_searcher import OptunaSearcher
 from search.samplers import Bayesian
 from search.space import Space, as_data
 from search.stoppers import Stoppers
 
 if TYPE_CHECKING:
+    from search.define_by_run import SpaceFunction
     from search.results import Results
 
 
@@ -27,7 +29,8 @@ class Search:
 
     Attributes:
         trainable: what Ray Tune takes: a class or function trainable, `tune.with_parameters`, `tune.with_resources`.
-        space: Ray Tune domains and constants by name, nested as the trainable wants them.
+        space: Ray Tune domains and constants by name, nested as the trainable wants them; or, with a sampler as method,
+            an Optuna define-by-run function that asks an `optuna.Trial` for parameters and may return constants.
         metric: the reported value that decides, under the name the trial reports it by.
         mode: "max" if more is better, "min" if less is.
         trials: how many trials at most; None for as many as the method has, or 16 where it has no end of its own.
@@ -44,7 +47,7 @@ class Search:
     """
 
     trainable: Callable[..., Any] | type[Trainable]
-    space: Mapping[str, Any]
+    space: Mapping[str, Any] | SpaceFunction
     metric: str
     mode: Literal["min", "max"]
     trials: int | None = None
@@ -79,6 +82,13 @@ class Search:
                 f"Expected method to be a searcher such as Random() or Bayesian(), got {self.method!r}. Call the class."
             )
         _ = self.stoppers
+        if not isinstance(self.space, Mapping):
+            if not isinstance(self.method, OptunaSearcher):
+                raise SearchError(
+                    f"Expected a sampler such as Bayesian() for a space function, got {self.method!r}."
+                    " Write the space as a dict of Ray Tune domains for that."
+                )
+            object.__setattr__(self, "method", self.method.over(self.space))
         if not self.axes.axes:
             raise SearchError(
                 "Expected at least one parameter to search, got none."
@@ -88,8 +98,13 @@ class Search:
     @property
     def axes(self) -> Space:
         """Every axis that trials may vary on."""
-        space = Space.from_domains(self.space)
+        space = Space.from_domains(self.domains)
         return self.method.whole_space(space) if isinstance(self.method, SearchMethod) else space
+
+    @property
+    def domains(self) -> Mapping[str, Any]:
+        """The space as Ray Tune takes it; nothing where a function asks for the parameters."""
+        return self.space if isinstance(self.space, Mapping) else {}
 
     @property
     def asked(self) -> int | None:

@@ -35,22 +35,26 @@ class Evolution:
         self.cube = cube
         self._startup = startup
         self._rng = np.random.default_rng(seed)
-        self._waiting: list[tuple[int, np.ndarray, float | None]] = []
+        self._waiting: list[tuple[np.ndarray, float | None]] = []
         self._cma: CMA | None = None
 
-    def tell(self, number: int, params: Mapping[str, Any], loss: float | None) -> None:
-        """A trial has ended; None for one that failed."""
-        self._waiting.append((number, self._wide(self.cube.point(params)), loss))
-        if self._cma is None:
-            if len(self._waiting) >= self._startup and (known := _in_order(self._waiting)):
-                self._cma = self._begun(min(known, key=lambda solution: solution[1])[0])
-                self._waiting = []
+    def tell(self, params: Mapping[str, Any], loss: float | None) -> None:
+        """A trial has ended; None for one that failed, which counts as the worst of its generation."""
+        self._waiting.append((self._wide(self.cube.point(params)), loss))
+        known = [loss for _, loss in self._waiting if loss is not None]
+        needed = self._cma.population_size if self._cma else self._startup
+        if len(self._waiting) < needed or not known:
             return
-        if len(self._waiting) >= self._cma.population_size and (known := _in_order(self._waiting)):
-            self._cma.tell(known)
-            self._waiting = []
-            if self._cma.should_stop():
-                self._cma = self._begun(self._wide(self._rng.random(self.cube.dims)), 2 * self._cma.population_size)
+        generation = [(point, max(known) if loss is None else loss) for point, loss in self._waiting]
+        best = next(point for point, loss in self._waiting if loss == min(known))
+        self._waiting = []
+        if self._cma is None:
+            self._cma = self._begun(best)
+            return
+        # Trials that were all failures wait for the next generation, which is then too large for CMA-ES.
+        self._cma.tell(sorted(generation, key=lambda solution: solution[1])[:needed])
+        if self._cma.should_stop():
+            self._cma = self._begun(self._wide(self._rng.random(self.cube.dims)), 2 * self._cma.population_size)
 
     def ask(self, seed: int) -> Params | None:
         """A draw from the distribution; None before there is one."""
@@ -61,7 +65,7 @@ class Evolution:
 
     def _wide(self, point: np.ndarray) -> np.ndarray:
         """CMA-ES needs two dimensions at least."""
-        return np.append(point, 0.5) if len(point) == 1 else point
+        return np.append(point, np.full(max(2 - len(point), 0), 0.5))
 
     def _begun(self, mean: np.ndarray, population: int | None = None) -> CMA:
         bounds = np.tile([0.0, 1.0], (len(mean), 1))
@@ -89,12 +93,3 @@ class EvolutionSampler(BaseSampler):
     ) -> Any:
         """A choice, or a number before there is a distribution."""
         return self.independent.sample_independent(study, trial, param_name, param_distribution)
-
-
-def _in_order(told: list[tuple[int, np.ndarray, float | None]]) -> list[tuple[np.ndarray, float]]:
-    """The solutions by the number of their trials, failed ones as bad as the worst; none if all failed."""
-    known = [loss for _, _, loss in told if loss is not None]
-    if not known:
-        return []
-    ordered = sorted(told, key=lambda entry: entry[0])
-    return [(point, max(known) if loss is None else loss) for _, point, loss in ordered]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from optuna.samplers import BaseSampler, RandomSampler
 
@@ -25,7 +26,8 @@ class OptunaSearcher(SearchMethod):
 
     Args:
         space: an Optuna define-by-run function in place of a dict of Ray Tune domains: it suggests parameters from an
-            `optuna.Trial` and returns a dict of constants, or None. Ray Tune's `param_space` then has constants only.
+            `optuna.Trial` and returns a dict of constants, or None. Ray Tune's `param_space` then has constants only,
+            and in a plain `tune.Tuner` at least one: with an empty one Ray Tune tells no searcher the metric.
         points_to_evaluate: configurations to try first, as dicts; parameters they do not name are sampled.
         score: whether a trial counts by its "best" or its "last" report. A search sets it.
         iterations: how many reports a full trial makes. A search sets it, and so does `stop={"training_iteration": n}`
@@ -53,6 +55,16 @@ class OptunaSearcher(SearchMethod):
         self._discovered = discover(space) if space else None
         self._cube = Cube({})
         self._points: list[Params] = []
+
+    def over(self, space: SpaceFunction) -> Self:
+        """A copy that searches what a define-by-run function asks for.
+
+        Raises:
+            SearchError: the function fails or asks for nothing.
+        """
+        other = copy.deepcopy(self)
+        other.space_function, other._discovered = space, discover(space)
+        return other
 
     @abstractmethod
     def sampler(self, number: int, attempt: int) -> tuple[BaseSampler, str]:

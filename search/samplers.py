@@ -158,7 +158,7 @@ class Bayesian(OptunaSearcher):
         seen = self._seen(trial)
         self._evidence.add(seen)
         if self.kind == "cmaes":
-            self._evolution.tell(trial.number, seen.params, self._evidence.loss(seen, self._running(), self.iterations))
+            self._evolution.tell(seen.params, self._evidence.loss(seen, self._running(), self.iterations))
 
     def _running(self) -> list[Seen]:
         return [self._seen(told) for told in self.told.values() if told.state == "RUNNING"]
@@ -177,8 +177,7 @@ class Bayesian(OptunaSearcher):
         whole = self.space_function is None
         for seen in earlier_trials(run, self.searched, metric=self._metric, mode=mode, score=self.score, whole=whole):
             self._evidence.add(seen)
-            loss = self._evidence.loss(seen, [], self.iterations)
-            self._evolution.tell(len(self._evidence), seen.params, loss)
+            self._evolution.tell(seen.params, self._evidence.loss(seen, [], self.iterations))
 
     def __repr__(self) -> str:
         return f"Bayesian(kind={self.kind!r}, startup={self.startup})"

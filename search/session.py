@@ -184,7 +184,7 @@ class Session:
         return tune.Tuner(
             trainable,
             # A method of ours gives whole configurations, the constants too.
-            param_space={} if isinstance(self._method, SearchMethod) else dict(search.space),
+            param_space={} if isinstance(self._method, SearchMethod) else dict(search.domains),
             tune_config=tune.TuneConfig(
                 metric=search.metric,
                 mode=search.mode,
@@ -223,7 +223,7 @@ def ready_method(search: Search) -> Searcher:
     method = copy.deepcopy(search.method)
     if isinstance(method, SearchMethod):
         method.iterations, method.score, method.seed = search.iterations, search.score, search.seed
-        method.set_search_properties(search.metric, search.mode, search.space)
+        method.set_search_properties(search.metric, search.mode, search.domains)
     return method
 
 

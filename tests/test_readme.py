@@ -1,4 +1,4 @@
-"""The README keeps its word: its Python runs, its files and commands exist."""
+"""The README and the pages beside it keep their word: their Python runs, their files and commands exist."""
 
 import re
 from pathlib import Path
@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+METHODS = (ROOT / "docs" / "methods.md").read_text()
 
 
 @pytest.mark.usefixtures("cluster")
@@ -25,6 +26,19 @@ def test_the_python_of_the_readme_runs_as_it_stands(
     assert (tmp_path / "runs" / "first" / "trials.parquet").is_file()
 
 
+@pytest.mark.usefixtures("cluster")
+def test_the_python_of_the_page_of_methods_runs_as_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    snippets = re.findall(r"```python\n(.*?)```", METHODS, re.DOTALL)
+    namespace = {"__name__": "methods"}
+    for snippet in snippets:
+        exec(snippet, namespace)
+    assert "GPU-hours" in capsys.readouterr().out
+    assert {run.name for run in (tmp_path / "runs").iterdir()} == {"bayesian", "conditional", "staged", "careful"}
+
+
 def test_every_file_the_readme_points_to_is_there() -> None:
     targets = re.findall(r"\]\(([^)#]+)\)", README)
     assert targets
@@ -36,7 +50,7 @@ def test_every_command_the_readme_shows_exists() -> None:
 
     add_workload_commands()
     overview = CliRunner().invoke(app, ["--help"]).output
-    for command in set(re.findall(r"huetune ([a-z]+)", README)) - {"searches", "brings"}:
+    for command in set(re.findall(r"huetune ([a-z]+)", README + METHODS)) - {"searches", "brings"}:
         assert f" {command} " in overview, command
 
 

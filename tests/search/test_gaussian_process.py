@@ -48,6 +48,12 @@ def test_full_trials_are_believed_and_stopped_ones_are_doubted() -> None:
     assert (doubted.predict(data().features)[1] > 2 * variance).all()
 
 
+def test_what_the_configuration_does_not_explain_of_a_stopped_trial_is_doubted_too() -> None:
+    log_hyper = np.array([1.0, 1.0, 0.0, -20.0, 0.0, -8.0])
+    sure, unsure = (GaussianProcess(data(spread=s), log_hyper).predict(data().features)[1] for s in (0.0, 3.0))
+    assert (unsure > 10 * sure).all()
+
+
 def test_a_believed_trial_leaves_the_expectation_and_takes_the_doubt() -> None:
     fitted = GaussianProcess.fit(data())
     place = np.array([[1.5, 1.5]])

@@ -1,0 +1,131 @@
+"""Events in, rows out: what is known of trials, and which of their checkpoints are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from search.journal import Journal
+from search.keeper import Keeper
+from search.ledger import Event, Ledger
+from search.run_folder import RunFolder
+
+
+def suggested(trial: str, number: int, **suggestion: Any) -> Event:
+    event: Event = {"event": "suggest", "trial": trial, "number": number, "suggestion": suggestion}
+    return event | {"config": {"x": number}, "suggested_by": "Random()"}
+
+
+def started(trial: str) -> Event:
+    return {"event": "start", "trial": trial, "time": 0.0, "resources": {"CPU": 1.0}}
+
+
+def reported(trial: str, iteration: int, value: float | None) -> Event:
+    at = {"iteration": iteration, "seconds": float(iteration), "node": "here"}
+    return {"event": "report", "trial": trial, "value": value, **at}
+
+
+def ledger_of(*events: Event, **settings: Any) -> Ledger:
+    ledger = Ledger(settings.pop("mode", "min"), **settings)
+    for event in events:
+        ledger.apply(event)
+    return ledger
+
+
+def test_a_trial_that_has_not_begun_has_no_row() -> None:
+    ledger = ledger_of(suggested("a", 1))
+    assert ledger.rows() == []
+    ledger.apply(started("a"))
+    assert [row["status"] for row in ledger.rows()] == ["running"]
+
+
+def test_a_replica_names_the_trial_whose_configuration_it_has() -> None:
+    ledger = ledger_of(
+        suggested("a", 1, reason="coarse"),
+        started("a"),
+        suggested("b", 2, reason="repeat", replica_of="a"),
+        started("b"),
+    )
+    assert [(row["configuration"], row["reason"]) for row in ledger.rows()] == [(1, "coarse"), (1, "repeat")]
+
+
+@given(st.lists(st.tuples(st.integers(1, 6), st.none() | st.floats(-9, 9)), min_size=1, max_size=15))
+def test_the_later_report_of_an_iteration_counts_and_best_is_over_those_that_count(
+    reports: list[tuple[int, float | None]],
+) -> None:
+    ledger = ledger_of(suggested("a", 1), started("a"), *(reported("a", i, v) for i, v in reports))
+    valid = [(i, v) for i, v in reports if v is not None]
+    [row] = ledger.rows()
+    counted = dict(valid)
+    assert row["iterations"] == reports[-1][0]
+    assert row["metric.last"] == (valid[-1][1] if valid else None)
+    assert row["metric.best"] == min(counted.values(), default=None)
+    if counted:
+        assert counted[row["metric.best_iteration"]] == row["metric.best"]
+
+
+def test_a_trial_that_failed_has_no_score() -> None:
+    end = {"event": "end", "trial": "a", "status": "out of memory", "error": "full", "ended_by": None, "time": 1.0}
+    [row] = ledger_of(suggested("a", 1), started("a"), reported("a", 1, 3.0), end).rows()
+    assert (row["status"], row["score"], row["error"]) == ("out of memory", None, "full")
+
+
+trials = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=12)
+
+
+@given(trials, st.integers(1, 5), st.sampled_from(["min", "max"]))
+def test_the_best_checkpoints_are_kept_and_replicas_of_finalists_before_all_others(
+    arriving: list[tuple[float, bool]], keep: int, mode: Any
+) -> None:
+    ledger = Ledger(mode)
+    keeper = Keeper(ledger, keep)
+    for number, (value, replica) in enumerate(arriving):
+        trial = f"t{number}"
+        for event in (
+            suggested(trial, number, reason="retest" if replica else "model"),
+            started(trial),
+            reported(trial, 1, value),
+        ):
+            ledger.apply(event)
+        for event in keeper.weigh(ledger.entries[trial], value):
+            ledger.apply(event)
+    kept = sorted((e.kept_score for e in ledger.entries.values() if e.kept), key=lambda v: v or 0)
+    sign = 1 if mode == "min" else -1
+    ranked = sorted(arriving, key=lambda one: (not one[1], sign * one[0]))[:keep]
+    assert kept == sorted(value for value, _ in ranked)
+
+
+def test_a_trial_has_one_checkpoint_the_one_of_its_best_report() -> None:
+    ledger = ledger_of(suggested("a", 1), started("a"))
+    keeper = Keeper(ledger, 3)
+    for iteration, value in enumerate([3.0, 1.0, 2.0], start=1):
+        ledger.apply(reported("a", iteration, value))
+        for event in keeper.weigh(ledger.entries["a"], value):
+            ledger.apply(event)
+    assert ledger.entries["a"].kept == "checkpoints/00001-000002"
+
+
+class Bucket(RunFolder):
+    """A run in what is no local disk, as far as the run can tell."""
+
+    @property
+    def is_local(self) -> bool:
+        return False
+
+
+def test_events_come_back_in_order_over_sessions_also_where_nothing_can_be_appended_to(tmp_path: Path) -> None:
+    disk = RunFolder.open(tmp_path / "disk")
+    (tmp_path / "bucket" / "journal").mkdir(parents=True)
+    for folder in (disk, Bucket(disk.fs, str(tmp_path / "bucket"), "bucket")):
+        for session in range(2):
+            journal = Journal(folder)
+            for number in range(2):
+                journal.append({"event": "start", "trial": "a", "session": session, "n": number})
+                journal.flush()
+            journal.close()
+        journal = Journal(folder)
+        assert [(e["session"], e["n"]) for e in journal.read()] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+        journal.close()
