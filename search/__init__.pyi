@@ -1,4 +1,3 @@
-from .budget import Budget as Budget
 from .definition import Search as Search
 from .errors import NoFinishedTrialError as NoFinishedTrialError
 from .errors import RunError as RunError
@@ -9,12 +8,13 @@ from .jittered_grid import JitteredGrid as JitteredGrid
 from .jittered_grid import Refine as Refine
 from .results import Results as Results
 from .results import TrialRecord as TrialRecord
-from .retest import Retest as Retest
 from .samplers import Bayesian as Bayesian
 from .samplers import Random as Random
 from .samplers import Sobol as Sobol
-from .schedulers import asha as asha
-from .stage import Stage as Stage
 from .stages import Stages as Stages
-from .stopping import Diverged as Diverged
-from .stopping import Patience as Patience
+from .staging.retest import Retest as Retest
+from .staging.stage import Stage as Stage
+from .stopping.budget import Budget as Budget
+from .stopping.schedulers import asha as asha
+from .stopping.trials import Diverged as Diverged
+from .stopping.trials import Patience as Patience

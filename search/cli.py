@@ -67,8 +67,8 @@ def run(
     options = parse_options(loaded, ["--help"] if show_help else context.args)
     if show_help:
         return
-    from search.record import Source
     from search.runner import run as run_search
+    from search.running.record import Source
 
     search = loaded.build(**options)
     source = Source(str(definition), tuple(context.args))
@@ -219,7 +219,7 @@ def _go_on(run: str, definition: Path | None, more: int = 0) -> None:
 
 def _tell(session: Callable[[], Results]) -> None:
     """Run a session, and say how it ended and what comes next."""
-    from search.session import Interrupted
+    from search.running.session import Interrupted
 
     try:
         results = session()

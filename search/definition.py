@@ -13,13 +13,13 @@ from ray.tune.search import Searcher
 
 from search.errors import SearchError
 from search.method import SearchMethod
-from search.optuna_searcher import OptunaSearcher
+from search.models.optuna_searcher import OptunaSearcher
 from search.samplers import Bayesian
 from search.space import Space, as_data
-from search.stoppers import Stoppers
+from search.stopping.stoppers import Stoppers
 
 if TYPE_CHECKING:
-    from search.define_by_run import SpaceFunction
+    from search.models.define_by_run import SpaceFunction
     from search.results import Results
 
 

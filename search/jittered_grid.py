@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from search.errors import SearchError
-from search.grid_groups import POINTS, cut
-from search.grid_order import Cells
-from search.grid_plan import GridPlan, planned
-from search.grid_stage import Centre, GridStage, Group, Refine
+from search.grid.groups import POINTS, cut
+from search.grid.order import Cells
+from search.grid.plan import GridPlan, planned
+from search.grid.stage import Centre, GridStage, Group, Refine
 from search.method import FINISHED, SearchMethod, Suggestion, Told
 from search.space import Axis, Number, Params, Space, flatten
 

@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from search.errors import NoFinishedTrialError, RunError
 from search.finalists import Finalist, finalists
-from search.ledger import FAILED
 from search.records import concatenate
 from search.run_folder import RunFolder
+from search.running.ledger import FAILED
 from search.space import Params
 
 FORMAT = "huetune-run"

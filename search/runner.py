@@ -7,11 +7,11 @@ from datetime import datetime
 from rich.console import Console
 
 from search.definition import Search
-from search.journal import Journal
-from search.record import Record, Source
 from search.results import Results
 from search.run_folder import RunFolder
-from search.session import Session, ready_method
+from search.running.journal import Journal
+from search.running.record import Record, Source
+from search.running.session import Session, ready_method
 
 
 def run(

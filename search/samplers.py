@@ -12,19 +12,19 @@ from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
-from search.comparable import Losses
-from search.cube import Cube
-from search.define_by_run import from_json
 from search.errors import SearchError
-from search.evidence import Evidence, Seen
-from search.evolution import Evolution, EvolutionSampler
-from search.gp_sampler import GaussianProcessSampler
 from search.method import Suggestion, Told
-from search.optuna_searcher import OptunaSearcher
-from search.sobol import SobolSampler
+from search.models.comparable import Losses
+from search.models.cube import Cube
+from search.models.define_by_run import from_json
+from search.models.evidence import Evidence, Seen
+from search.models.evolution import Evolution, EvolutionSampler
+from search.models.gp_sampler import GaussianProcessSampler
+from search.models.optuna_searcher import OptunaSearcher
+from search.models.sobol import SobolSampler
+from search.models.study import Observation
+from search.models.warm_start import earlier_trials
 from search.space import Number
-from search.study import Observation
-from search.warm_start import earlier_trials
 
 __all__ = ["Bayesian", "OptunaSearcher", "Random", "Sobol"]
 

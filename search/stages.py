@@ -10,12 +10,12 @@ from typing import Any
 
 from search.errors import SearchError
 from search.method import FINISHED, Event, SearchMethod, Standing, Suggestion, Told, derived_seed
-from search.plan import Plan, check_order
-from search.ranges import holds
-from search.retest import Retest, scaled
 from search.samplers import OptunaSearcher
 from search.space import Params, Space
-from search.stage import DATA_FRACTION, Stage
+from search.staging.plan import Plan, check_order
+from search.staging.ranges import holds
+from search.staging.retest import Retest, scaled
+from search.staging.stage import DATA_FRACTION, Stage
 
 _OWN = "stages"
 

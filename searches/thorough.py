@@ -15,10 +15,10 @@ from colorizer.dataset import Dataset
 from colorizer.trial import ColorizerTrial
 from search import Search
 from search.jittered_grid import JitteredGrid, Refine
-from search.retest import Retest
 from search.samplers import Bayesian
-from search.stage import Stage
 from search.stages import Stages
+from search.staging.retest import Retest
+from search.staging.stage import Stage
 
 
 def search(

@@ -13,8 +13,8 @@ from ray import cloudpickle, tune
 from ray.tune.experiment import Trial
 
 from search import Random, SearchError
-from search.budget import Budget
-from search.schedulers import Closing
+from search.stopping.budget import Budget
+from search.stopping.schedulers import Closing
 
 HOUR = 3600.0
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.comparable import Losses, Projection
+from search.models.comparable import Losses, Projection
 
 curves = st.dictionaries(st.integers(1, 9), st.floats(-100, 100), min_size=1).map(lambda r: Losses.of(r, "last", 1.0))
 

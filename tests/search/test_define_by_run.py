@@ -6,7 +6,7 @@ import optuna
 import pytest
 
 from search import SearchError
-from search.define_by_run import as_json, discover, from_json
+from search.models.define_by_run import as_json, discover, from_json
 
 
 def branches(trial: optuna.Trial) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from optuna.distributions import FloatDistribution
 
-from search.comparable import Losses
-from search.cube import Cube
-from search.evidence import Evidence, Seen
+from search.models.comparable import Losses
+from search.models.cube import Cube
+from search.models.evidence import Evidence, Seen
 
 AXIS = {"x": FloatDistribution(0, 1)}
 

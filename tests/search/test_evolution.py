@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from optuna.distributions import FloatDistribution
 
-from search.cube import Cube
-from search.evolution import Evolution
+from search.models.cube import Cube
+from search.models.evolution import Evolution
 
 CUBE = Cube({"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)})
 

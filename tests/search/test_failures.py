@@ -11,7 +11,7 @@ from ray import tune
 from ray.tune.experiment import Trial
 from rich.text import Text
 
-from search.failures import Failure, explain
+from search.running.failures import Failure, explain
 
 HEAD = """Failure # 1 (occurred at 2026-01-01_00-00-00)
 ray::Model.train() (pid=7, ip=10.0.0.2, actor_id=0a, repr=Model)

@@ -8,9 +8,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from scipy.optimize import approx_fprime
 from scipy.stats import norm
 
-from search.cube import Cube
-from search.gaussian_process import Data, GaussianProcess, negative_log_posterior
-from search.gp_sampler import log_expected_improvement, standardized
+from search.models.cube import Cube
+from search.models.gaussian_process import Data, GaussianProcess, negative_log_posterior
+from search.models.gp_sampler import log_expected_improvement, standardized
 
 CUBE = Cube(
     {

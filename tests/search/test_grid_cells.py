@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ray import tune
 
-from search.grid_cells import NumberCells
+from search.grid.cells import NumberCells
 from search.jittered_grid import JitteredGrid
 from search.space import Number
 

@@ -7,8 +7,8 @@ import pytest
 from ray import tune
 from ray.tune.utils import flatten_dict
 
-from search.guard import Guard
-from search.stoppers import Stoppers
+from search.running.guard import Guard
+from search.stopping.stoppers import Stoppers
 
 
 def report(iteration: int = 1, **values: Any) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.journal import Journal
-from search.keeper import Keeper
-from search.ledger import Event, Ledger
 from search.run_folder import RunFolder
+from search.running.journal import Journal
+from search.running.keeper import Keeper
+from search.running.ledger import Event, Ledger
 
 
 def suggested(trial: str, number: int, **suggestion: Any) -> Event:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.ranges import middle, near, stretched
 from search.space import Choice, Number
+from search.staging.ranges import middle, near, stretched
 
 NUMBERS = st.sampled_from(
     [

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from ray import tune
 
 from search import Results, RunError
-from search.guard import Guard
-from search.journal import Journal
-from search.ledger import Ledger
-from search.recorder import Recorder
 from search.records import column, concatenate, table_of
 from search.run_folder import RunFolder
+from search.running.guard import Guard
+from search.running.journal import Journal
+from search.running.ledger import Ledger
+from search.running.recorder import Recorder
+from search.running.study_file import StudyFile
 from search.space import Space
-from search.study_file import StudyFile
 
 REPORTS = 30
 

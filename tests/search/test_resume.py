@@ -21,8 +21,8 @@ import ray
 from ray import tune
 
 from search import Bayesian, Random, Results, RunError, Search
-from search.journal import Journal
 from search.run_folder import RunFolder
+from search.running.journal import Journal
 
 pytestmark = pytest.mark.usefixtures("cluster")
 

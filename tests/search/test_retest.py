@@ -8,9 +8,9 @@ from ray import tune
 
 from search.errors import SearchError
 from search.method import FINISHED, SearchMethod, Suggestion
-from search.retest import Retest
-from search.stage import Stage
 from search.stages import Stages
+from search.staging.retest import Retest
+from search.staging.stage import Stage
 
 
 class Listed(SearchMethod):

@@ -19,7 +19,7 @@ from ray.tune.schedulers import HyperBandScheduler, MedianStoppingRule, Populati
 from search import Bayesian, Budget, NoFinishedTrialError, Patience, Random, Results, RunError, Search, asha
 from search.run_folder import RunFolder
 from search.runner import run as run_search
-from search.session import idle_gpus
+from search.running.session import idle_gpus
 
 pytestmark = pytest.mark.usefixtures("cluster")
 

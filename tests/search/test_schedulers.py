@@ -20,7 +20,7 @@ from ray.tune.schedulers import (
 )
 
 from search import Random, SearchError
-from search.schedulers import Asha, Closing, Population, Sparing, asha, for_search
+from search.stopping.schedulers import Asha, Closing, Population, Sparing, asha, for_search
 
 
 @pytest.fixture(autouse=True)

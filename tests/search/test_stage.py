@@ -7,12 +7,12 @@ import pytest
 from ray import tune
 
 from search.errors import SearchError
-from search.ranges import widest
-from search.retest import Retest
 from search.samplers import Random
 from search.space import Choice, Space
-from search.stage import Stage
 from search.stages import Stages
+from search.staging.ranges import widest
+from search.staging.retest import Retest
+from search.staging.stage import Stage
 
 RATES = {"lr_g": tune.loguniform(1e-4, 1e-1), "lr_d": tune.loguniform(1e-5, 1e-2)}
 REGULARISATION = {"weight_decay": tune.loguniform(1e-5, 1e-1), "net": {"norm": tune.choice(["batch", None])}}

@@ -12,10 +12,10 @@ from ray import cloudpickle, tune
 from ray.tune.stopper import CombinedStopper, MaximumIterationStopper
 
 from search import SearchError
-from search.budget import Budget
-from search.rules import Mode, Multiple, Plateau
-from search.stoppers import Stoppers
-from search.stopping import Diverged, Length, Patience, full_length
+from search.stopping.budget import Budget
+from search.stopping.rules import Mode, Multiple, Plateau
+from search.stopping.stoppers import Stoppers
+from search.stopping.trials import Diverged, Length, Patience, full_length
 
 FALLING = [1 / n for n in range(1, 41)]
 

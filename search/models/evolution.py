@@ -16,7 +16,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from search.cube import Cube
+from search.models.cube import Cube
 from search.space import Params
 
 _STEP = 0.25

@@ -17,24 +17,24 @@ from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
 from ray.tune.search import Searcher
 from rich.console import Console
 
-from search.brake import braking
 from search.definition import Search
 from search.errors import RunError
-from search.guard import Guard, Halt
-from search.journal import Journal
-from search.ledger import FAILED, Entry, Event, Ledger
 from search.method import SearchMethod
-from search.progress import Progress
-from search.quiet import quiet
-from search.record import Record
-from search.recorder import Recorder
 from search.results import Results
 from search.run_folder import RunFolder
-from search.schedulers import Asha, for_search
+from search.running.brake import braking
+from search.running.guard import Guard, Halt
+from search.running.journal import Journal
+from search.running.ledger import FAILED, Entry, Event, Ledger
+from search.running.progress import Progress
+from search.running.quiet import quiet
+from search.running.record import Record
+from search.running.recorder import Recorder
+from search.running.study_file import StudyFile
+from search.running.trial_source import TrialSource, Unfinished
+from search.running.unfinished import remind, rung_reports, unfinished_trials
 from search.space import Params
-from search.study_file import StudyFile
-from search.trial_source import TrialSource, Unfinished
-from search.unfinished import remind, rung_reports, unfinished_trials
+from search.stopping.schedulers import Asha, for_search
 
 # What Ray Tune is told where the method itself says when it is through.
 _WITHOUT_END = 10**9

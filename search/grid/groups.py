@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from search.errors import SearchError
-from search.grid_cells import AxisCells, ChoiceCells, NumberCells
-from search.grid_stage import Group, Refine
+from search.grid.cells import AxisCells, ChoiceCells, NumberCells
+from search.grid.stage import Group, Refine
 from search.space import Axis, Choice, Number, Space
 
 Limits = Mapping[str, tuple[float, float]]

@@ -20,17 +20,17 @@ from ray.tune.result import NODE_IP, TIME_TOTAL_S, TRAINING_ITERATION
 from ray.tune.utils import flatten_dict
 from rich.text import Text
 
-from search.failures import explain
-from search.guard import AUTOMATIC, Guard
-from search.journal import Journal
-from search.keeper import Keeper, let_go
-from search.ledger import ENDED, Entry, Event, Ledger
-from search.measurements import Measurements
 from search.method import SearchMethod, is_finite_number
 from search.records import scalars, table_of
 from search.run_folder import RunFolder
+from search.running.failures import explain
+from search.running.guard import AUTOMATIC, Guard
+from search.running.journal import Journal
+from search.running.keeper import Keeper, let_go
+from search.running.ledger import ENDED, Entry, Event, Ledger
+from search.running.measurements import Measurements
+from search.running.study_file import StudyFile
 from search.space import Params, as_data, flatten, nest
-from search.study_file import StudyFile
 
 # Seconds between two writes: after a trial has ended, and while none has.
 _SOON, _AT_LEISURE = 0.5, 5.0

@@ -10,9 +10,9 @@ from ray.tune.search import sample
 
 from search.errors import SearchError
 from search.method import SearchMethod
-from search.retest import Retest, check_budget
 from search.samplers import Bayesian, OptunaSearcher
 from search.space import Axis, Params, Space, flatten
+from search.staging.retest import Retest, check_budget
 
 DATA_FRACTION = "data_fraction"
 

@@ -9,10 +9,10 @@ from typing import Any, Self
 from ray.tune import Stopper
 from ray.tune.stopper import CombinedStopper
 
-from search.budget import Budget
 from search.errors import SearchError
-from search.rules import Mode
-from search.stopping import Diverged, Patience
+from search.stopping.budget import Budget
+from search.stopping.rules import Mode
+from search.stopping.trials import Diverged, Patience
 
 
 class Stoppers(Stopper):

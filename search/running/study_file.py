@@ -17,8 +17,8 @@ from optuna.storages.journal import BaseJournalBackend
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
-from search.ledger import FAILED, Entry
 from search.run_folder import RunFolder
+from search.running.ledger import FAILED, Entry
 from search.space import Space
 
 _STATES = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED}

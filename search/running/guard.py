@@ -17,8 +17,8 @@ from ray.tune.result import AUTO_RESULT_KEYS, DONE, RESULT_DUPLICATE, TRAINING_I
 from ray.tune.utils import flatten_dict
 
 from search.method import is_finite_number
-from search.stoppers import Stoppers
-from search.stopping import full_length
+from search.stopping.stoppers import Stoppers
+from search.stopping.trials import full_length
 
 # What Ray Tune adds to every report by itself.
 AUTOMATIC = frozenset(AUTO_RESULT_KEYS) | {

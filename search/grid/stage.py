@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from search.errors import SearchError
-from search.grid_cells import AxisCells
-from search.grid_order import Box, Cell, Cells, Ranking, combined, visiting_order
+from search.grid.cells import AxisCells
+from search.grid.order import Box, Cell, Cells, Ranking, combined, visiting_order
 
 # A group of axes that are crossed with each other.
 Group = tuple[AxisCells, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import reduce
 
-from search.ledger import Entry, Event, Ledger
+from search.running.ledger import Entry, Event, Ledger
 
 
 class Keeper:

@@ -19,10 +19,10 @@ from scipy.special import log_ndtr
 from scipy.stats import qmc
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped,unused-ignore]
 
-from search.cube import Cube
-from search.gaussian_process import Data, GaussianProcess
+from search.models.cube import Cube
+from search.models.gaussian_process import Data, GaussianProcess
+from search.models.study import loss_of
 from search.space import Params
-from search.study import loss_of
 
 _SURELY_UNSURE = 10.0
 _LOG_ROOT_2PI = 0.5 * np.log(2 * np.pi)

@@ -8,10 +8,10 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from search.comparable import Losses, Score
 from search.errors import RunError, SearchError
-from search.evidence import Seen
 from search.method import is_finite_number
+from search.models.comparable import Losses, Score
+from search.models.evidence import Seen
 from search.results import Results
 from search.space import Params, Space, flatten
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from ray.tune.result import TRAINING_ITERATION
 
-from search.ledger import ENDED, Entry, Event, Ledger
-from search.recorder import Recorder
+from search.running.ledger import ENDED, Entry, Event, Ledger
+from search.running.recorder import Recorder
+from search.running.trial_source import Unfinished
 from search.space import Params
-from search.stoppers import Stoppers
-from search.stopping import Diverged, Patience, full_length
-from search.trial_source import Unfinished
+from search.stopping.stoppers import Stoppers
+from search.stopping.trials import Diverged, Patience, full_length
 
 
 def unfinished_trials(recorder: Recorder, config: Callable[[Entry], Params]) -> list[Unfinished]:

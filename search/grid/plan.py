@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from search.errors import SearchError
-from search.grid_groups import size, windows
-from search.grid_stage import Group, Refine
+from search.grid.groups import size, windows
+from search.grid.stage import Group, Refine
 
 
 @dataclass(frozen=True)

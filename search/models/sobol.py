@@ -11,7 +11,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 from scipy.stats import qmc
 
-from search.cube import Cube
+from search.models.cube import Cube
 from search.space import Params
 
 

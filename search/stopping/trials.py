@@ -18,7 +18,7 @@ from ray.tune.utils import flatten_dict
 
 from search.errors import SearchError
 from search.method import is_finite_number
-from search.rules import Mode, Multiple, Plateau, at_least
+from search.stopping.rules import Mode, Multiple, Plateau, at_least
 
 
 def full_length(config: Mapping[str, Any], default: int | None) -> int | None:

@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from search.console import setting
-from search.ledger import ENDED
-from search.recorder import Recorder
+from search.running.ledger import ENDED
+from search.running.recorder import Recorder
 from search.space import Space
 
 _REDRAW_SECONDS = 0.5

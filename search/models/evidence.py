@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from optuna.distributions import BaseDistribution
 
-from search.comparable import Losses, Projection
-from search.cube import Cube
+from search.models.comparable import Losses, Projection
+from search.models.cube import Cube
+from search.models.study import Observation
 from search.space import Params
-from search.study import Observation
 
 # Projections are learned from so many trials at most, those with the most reports.
 _LEARNED_FROM = 200

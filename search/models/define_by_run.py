@@ -17,8 +17,8 @@ from optuna.distributions import (
 )
 
 from search.errors import SearchError
+from search.models.study import question
 from search.space import Axis, Choice, Number, Params, Space, flatten
-from search.study import question
 
 SpaceFunction = Callable[[optuna.Trial], Mapping[str, Any] | None]
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from search.errors import SearchError
-from search.ranges import middle, near, stretched, widest
-from search.retest import Retest
 from search.space import Axis, Params, Space
-from search.stage import Stage
+from search.staging.ranges import middle, near, stretched, widest
+from search.staging.retest import Retest
+from search.staging.stage import Stage
 
 
 @dataclass(frozen=True)

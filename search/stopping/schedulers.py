@@ -10,10 +10,10 @@ from ray.tune.experiment import Trial
 from ray.tune.result import TRAINING_ITERATION
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, PopulationBasedTraining, TrialScheduler
 
-from search.around import Around, View
 from search.errors import SearchError
-from search.rules import at_least
-from search.stopping import full_length
+from search.stopping.around import Around, View
+from search.stopping.rules import at_least
+from search.stopping.trials import full_length
 
 # Rungs for trials whose length nobody said: more than any has.
 _ENDLESS = 10**9
