@@ -143,6 +143,7 @@ def main() -> None:
     for side, gaps in measured.items():
         low, high = interval(gaps)
         rows.append({"side": side, "trials": len(gaps), "ms_per_trial": float(np.mean(gaps)), "low": low, "high": high})
+    alone = measured["its sampler alone"]
     all_of_ours, sampler, theirs = (row["ms_per_trial"] for row in rows)
     tenth, thousandth = grid_suggestions()
     summary = {
@@ -151,6 +152,8 @@ def main() -> None:
         "ms_above_sampler": all_of_ours - sampler,
         "ray_default_ms_per_trial": theirs,
         "ratio_to_ray_default": (all_of_ours - sampler) / theirs,
+        "sampler_ms_at_a_tenth": float(np.median(alone[many // 10 - 10 : many // 10 + 10])),
+        "sampler_ms_at_the_end": float(np.median(alone[-20:])),
         "driver_peak_mib": peak_mib,
         "grid_tenth_ms": tenth,
         "grid_thousandth_ms": thousandth,

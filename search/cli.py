@@ -47,6 +47,7 @@ def run(
     storage: Annotated[
         str, typer.Option(help="Where runs lie: a folder, or an address such as s3://bucket/runs.")
     ] = "runs",
+    plan: Annotated[bool, typer.Option("--plan", help="Say what would be tried, and run nothing.")] = False,
     show_help: Annotated[
         bool, typer.Option("--help", help="Show this message, with the options that FILE defines.")
     ] = False,
@@ -71,6 +72,11 @@ def run(
     from search.running.record import Source
 
     search = loaded.build(**options)
+    if plan:
+        from search.outlook import outlook
+
+        out.print(outlook(search))
+        return
     source = Source(str(definition), tuple(context.args))
     _tell(lambda: run_search(search, name=name, storage=storage, console=err, source=source))
 

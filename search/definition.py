@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -94,6 +95,7 @@ class Search:
                 "Expected at least one parameter to search, got none."
                 ' Put a Ray Tune domain into the space: {"lr": tune.loguniform(1e-5, 1e-2)}.'
             )
+        self.fresh_method()
 
     @property
     def axes(self) -> Space:
@@ -105,6 +107,18 @@ class Search:
     def domains(self) -> Mapping[str, Any]:
         """The space as Ray Tune takes it; nothing where a function asks for the parameters."""
         return self.space if isinstance(self.space, Mapping) else {}
+
+    def fresh_method(self) -> Searcher:
+        """The method as one run needs it: a copy with a state of its own, which knows what it is to search.
+
+        Raises:
+            SearchError: it cannot search this space.
+        """
+        method = copy.deepcopy(self.method)
+        if isinstance(method, SearchMethod):
+            method.iterations, method.score, method.seed = self.iterations, self.score, self.seed
+            method.set_search_properties(self.metric, self.mode, self.domains)
+        return method
 
     @property
     def asked(self) -> int | None:

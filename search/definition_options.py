@@ -10,7 +10,7 @@ import typer
 from search.definition_file import DefinitionFile
 from search.errors import SearchError
 
-_TAKEN = {"name", "storage", "help"}
+_TAKEN = {"name", "storage", "plan", "help"}
 
 
 def parse_options(definition: DefinitionFile, arguments: list[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from search.results import Results
 from search.run_folder import RunFolder
 from search.running.journal import Journal
 from search.running.record import Record, Source
-from search.running.session import Session, ready_method
+from search.running.session import Session
 
 
 def run(
@@ -36,7 +36,7 @@ def run(
         RunError: the name is taken, the trials never report the metric, or Ray cannot run them.
         Interrupted: Ctrl-C.
     """
-    method = ready_method(search)
+    method = search.fresh_method()
     name = name or datetime.now().strftime("%Y-%m-%d-%H%M%S")
     folder = RunFolder.create(storage, name)
     journal = Journal(folder)
@@ -56,7 +56,7 @@ def resume(search: Search, run: str, *, more: int = 0, console: Console | None =
         RunError: there is no such run, it still goes on, or the definition is another; and as for `run`.
         Interrupted: Ctrl-C.
     """
-    method = ready_method(search)
+    method = search.fresh_method()
     folder = Results(run).folder
     journal = Journal(folder)
     try:

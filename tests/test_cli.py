@@ -50,7 +50,7 @@ def definition(tmp_path: Path) -> Path:
 
 def test_the_overview_names_every_command_with_what_it_does() -> None:
     shown = huetune("--help").output
-    for command in ("draw", "prepare", "run", "results", "ensemble", "report", "colorize"):
+    for command in ("draw", "prepare", "run", "resume", "extend", "results", "ensemble", "report", "colorize"):
         assert command in shown
     assert "turns the best checkpoints into an ensemble" in " ".join(shown.split())
 
@@ -69,6 +69,13 @@ def test_the_help_of_run_shows_the_options_of_the_definition(definition: Path) -
     assert "--storage" in shown
     assert "--scale" in shown
     assert "[default: 2]" in shown
+
+
+def test_a_run_says_what_it_would_try_before_it_tries_anything(definition: Path, tmp_path: Path) -> None:
+    told = huetune("run", definition, "--storage", tmp_path / "runs", "--trials", 7, "--plan")
+    assert told.exit_code == 0, told.output
+    assert "loss, min: 7 trials at most" in told.output
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.usefixtures("cluster")

@@ -72,10 +72,15 @@ class Record:
             last_seen: the last sign of life of the run, in seconds since 1970: when a session that was killed ended.
 
         Raises:
-            RunError: there is no run, or the definition has changed.
+            RunError: there is no run, the definition has changed, or more is asked of a method that ends by itself.
         """
         data = folder.read_json(folder.definition)
         check_same(data, search.describe(), folder.address)
+        if more and data["trials"] is None:
+            raise RunError(
+                f"Expected a run of so many trials to be extended, but {folder.address!r} has as many as its method,"
+                f" {data['method']}. Start a new run that learns from it: Bayesian(warm_start=[{folder.address!r}])."
+            )
         if data["trials"] is not None:
             data["trials"] += more
         session = data["sessions"][-1]

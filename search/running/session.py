@@ -49,7 +49,7 @@ class Session:
 
     Args:
         search: the definition.
-        method: what `ready_method` made of its method.
+        method: its `fresh_method`.
         folder: the run.
         journal: its events, opened by this session.
         record: its search.json, opened by this session.
@@ -107,6 +107,11 @@ class Session:
         unfinished = self._take_up()
         left = _WITHOUT_END if self._record.trials is None else self._record.trials - self._recorder.ended
         if left <= 0:
+            self._console.print(
+                f"All {self._record.trials} trials of {self._folder.address} have ended, and nothing is left to do."
+                f" To add some: huetune extend {self._folder.address} --trials N",
+                style="yellow",
+            )
             return
         scheduler = copy.deepcopy(self._search.scheduler)
         source = TrialSource(
@@ -212,19 +217,6 @@ class Session:
                 verbose=0,
             ),
         )
-
-
-def ready_method(search: Search) -> Searcher:
-    """The method of a search as one run needs it: with state of its own, and knowing what it is to search.
-
-    Raises:
-        SearchError: it cannot search this space.
-    """
-    method = copy.deepcopy(search.method)
-    if isinstance(method, SearchMethod):
-        method.iterations, method.score, method.seed = search.iterations, search.score, search.seed
-        method.set_search_properties(search.metric, search.mode, search.domains)
-    return method
 
 
 def connect() -> None:

@@ -1,13 +1,15 @@
 """A Search is checked when it is made, and a definition file says what is wrong and where."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ray import tune
 
-from search import Random, Search, SearchError
+from search import Bayesian, Budget, JitteredGrid, Random, Refine, Retest, Search, SearchError, Stage, Stages
 from search.definition_file import DefinitionFile
+from search.outlook import outlook
 
 
 def train(config: dict[str, Any]) -> None:
@@ -37,11 +39,58 @@ GOOD: dict[str, Any] = {
         ({"method": Random}, "Call the class"),
         ({"space": {"x": 1}}, "Expected at least one parameter to search, got none"),
         ({"space": {"x": tune.uniform(1, 0)}}, "Expected low < high"),
+        ({"space": {"x": tune.choice([])}}, "Expected at least one value in the choice 'x'"),
+        ({"method": Bayesian(points_to_evaluate=[{"y": 1}])}, r"parameters of the space \['x'\], got 'y'"),
+        ({"method": Bayesian(points_to_evaluate=[{"x": 7.0}])}, "Expected 'x' between 0.* and 1.*, got 7.0"),
+        ({"method": JitteredGrid(limits={"x": (0.2, 0.8)})}, "x.*0.2"),
+        ({"method": JitteredGrid(limits={"y": (0, 1)})}, "got 'y'"),
+        ({"method": Stages([Stage("a", fixed={"x": 1}, method=Random(), trials=2)])}, "Expected the stage 'a' to vary"),
+        ({"method": Retest()}, "Expected Retest to come after other stages"),
+        ({"stop": 5}, "Expected stop to be a Ray Tune Stopper such as Patience"),
+        ({"stop": Budget(gpu_hours=1)}, "Expected trials that occupy a GPU for a budget of 1 GPU-hours"),
+        ({"space": lambda trial: {}, "method": JitteredGrid()}, "Expected a sampler such as Bayesian"),
+        ({"space": lambda trial: {}, "method": Random()}, "to ask its trial for parameters, got none"),
     ],
 )
 def test_a_search_that_cannot_be_is_named_when_it_is_made(wrong: dict[str, Any], rule: str) -> None:
     with pytest.raises(SearchError, match=rule):
         Search(**{**GOOD, **wrong})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "rule"),
+    [
+        (lambda: Budget(seconds=0), "Expected seconds above zero, got 0"),
+        (lambda: Refine(budget=0), "budget"),
+        (lambda: Retest(budget=0), "Expected budget > 0, got 0"),
+        (
+            lambda: Stage("a", space={"x": tune.uniform(0, 1)}, fixed={"x": 1}, method=Random()),
+            r"'x'.*",
+        ),
+        (lambda: Stages([Stage("a", method=Random()), Stage("b", method=Random())]), "'a'.*trials"),
+        (lambda: JitteredGrid(limits={"x": (1, 0)}), "'x'"),
+    ],
+)
+def test_parts_of_a_search_that_cannot_be_are_named_when_they_are_made(wrong: Callable[[], Any], rule: str) -> None:
+    with pytest.raises(SearchError, match=rule) as fault:
+        wrong()
+    assert str(fault.value).startswith("Expected")
+
+
+def test_a_search_leaves_the_number_of_trials_to_a_method_that_ends() -> None:
+    assert Search(**GOOD).asked == 16
+    assert Search(**GOOD, method=JitteredGrid()).asked is None
+    assert Search(**GOOD, method=JitteredGrid(), trials=5).asked == 5
+
+
+def test_the_outlook_of_a_search_says_how_many_trials_before_anything_runs() -> None:
+    grid = JitteredGrid(points=4, refine=[Refine(budget=2.0)])
+    stages = Stages([Stage("grid", method=grid), Stage("more", method=Random(), trials=7), Retest(top=2, seeds=3)])
+    told = outlook(Search(**GOOD, method=stages, iterations=5))
+    assert "as many trials as the method has of 5 reports" in told
+    assert "  coarse: 4 trials" in told
+    assert "more: x, 7 trials at most" in told
+    assert "retest: 6 trials" in told
 
 
 def test_the_record_of_a_search_names_its_parts() -> None:

@@ -20,7 +20,7 @@ import pytest
 import ray
 from ray import tune
 
-from search import Bayesian, Random, Results, RunError, Search
+from search import Bayesian, JitteredGrid, Random, Results, RunError, Search
 from search.run_folder import RunFolder
 from search.running.journal import Journal
 
@@ -192,6 +192,15 @@ def test_resuming_a_run_that_is_through_changes_nothing(tmp_path: Path) -> None:
     results = fixed().run("a", str(tmp_path))
     before = results.table()
     assert fixed().resume(str(tmp_path / "a")).table().equals(before)
+
+
+def test_a_method_that_ends_by_itself_cannot_be_extended(tmp_path: Path) -> None:
+    grid = fixed(method=JitteredGrid(points=2), trials=None)
+    table = grid.run("a", str(tmp_path)).table()
+    assert len(table) >= 2
+    with pytest.raises(RunError, match=r"as many as its method, JitteredGrid.*warm_start"):
+        grid.resume(str(tmp_path / "a"), more=3)
+    assert len(grid.resume(str(tmp_path / "a")).table()) == len(table)
 
 
 def test_a_definition_that_has_changed_is_named(tmp_path: Path) -> None:
