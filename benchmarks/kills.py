@@ -1,7 +1,7 @@
 """Runs whose driver is killed with SIGKILL at random moments and resumed: is every trial there, once, and none more?
 
-Each run is a search of 10 trials with four reports each, two at a time, early stopping and a Bayesian sampler, on a
-cluster that outlives its drivers. A driver is killed up to three times, at moments that are uniform over the time that
+Each run is a search of 10 trials with four reports each, two at a time, with early stopping, by a jittered grid or a
+Bayesian sampler, on a cluster that outlives its drivers. A driver is killed up to three times, at moments that are uniform over the time that
 an undisturbed run takes from its first file to its end; then it is left to finish.
 """
 
@@ -53,7 +53,8 @@ def finish_or_kill(driver: subprocess.Popen[str], seconds: float | None) -> bool
 def one(seed: int, length: float, folder: Path) -> dict[str, object]:
     rng = random.Random(seed)
     run = folder / f"run-{seed}"
-    driver = drive("run", SEARCH, "--name", run.name, "--storage", folder, "--trials", str(TRIALS))
+    method = "--grid" if seed % 2 else "--no-grid"
+    driver = drive("run", SEARCH, "--name", run.name, "--storage", folder, "--trials", str(TRIALS), method)
     wait_for_files(run)
     kills = 0
     # The first always comes in time; later ones may find that the run is through.
@@ -70,6 +71,7 @@ def one(seed: int, length: float, folder: Path) -> dict[str, object]:
     kept = [Path(run, str(record.checkpoint), "steps.json").exists() for record in results.top(99)]
     return {
         "seed": seed,
+        "method": "JitteredGrid" if seed % 2 else "Bayesian",
         "kills": kills,
         "trials": len(table),
         "ended": int(table["status"].isin(["finished", "stopped"]).sum()),

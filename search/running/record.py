@@ -75,6 +75,11 @@ class Record:
             RunError: there is no run, the definition has changed, or more is asked of a method that ends by itself.
         """
         data = folder.read_json(folder.definition)
+        if "sessions" not in data:
+            raise RunError(
+                f"Expected a run with a journal, but {folder.address!r} was made by a huetune that kept none."
+                f" Start a new run that learns from it: Bayesian(warm_start=[{folder.address!r}])."
+            )
         check_same(data, search.describe(), folder.address)
         if more and data["trials"] is None:
             raise RunError(

@@ -25,7 +25,7 @@ from search.run_folder import RunFolder
 from search.running.brake import braking
 from search.running.guard import Guard, Halt
 from search.running.journal import Journal
-from search.running.ledger import FAILED, Entry, Event, Ledger
+from search.running.ledger import ENDED, FAILED, Entry, Event, Ledger
 from search.running.progress import Progress
 from search.running.quiet import quiet
 from search.running.record import Record
@@ -136,6 +136,11 @@ class Session:
             self._method.replay(_told(self._events))
         self._recorder.replay(self._events)
         unfinished = unfinished_trials(self._recorder, self._config)
+        if isinstance(self._method, SearchMethod):
+            # Trials that were closed just now, because only the word of their end was missing.
+            for told in list(self._method.told.values()):
+                if told.state == "RUNNING" and self._recorder.ledger.entries[told.trial_id].status in ENDED:
+                    self._method.play({"event": "end", "trial": told.trial_id, "failed": False})
         remind(self._guard.stop, self._events, self._recorder.ledger, unfinished, self._record.seconds)
         return unfinished
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ray import tune
 
-from search import Bayesian, Search, asha
+from search import Bayesian, JitteredGrid, Refine, Search, asha
 
 REPORTS = 4
 
@@ -36,7 +36,9 @@ class Slow(tune.Trainable):
         return True
 
 
-def search(trials: int = 10, pause: float = 0.1, concurrent: int = 2, stop_early: bool = True) -> Search:
+def search(
+    trials: int = 10, pause: float = 0.1, concurrent: int = 2, stop_early: bool = True, grid: bool = False
+) -> Search:
     return Search(
         trainable=Slow,
         space={"x": tune.uniform(0, 1), "kind": tune.choice(["a", "b"]), "pause": pause},
@@ -44,7 +46,7 @@ def search(trials: int = 10, pause: float = 0.1, concurrent: int = 2, stop_early
         mode="min",
         trials=trials,
         iterations=REPORTS,
-        method=Bayesian("tpe", startup=4),
+        method=JitteredGrid(points=4, refine=[Refine(factor=2)]) if grid else Bayesian(startup=4),
         scheduler=asha(REPORTS, grace=1, reduction=2) if stop_early else None,
         concurrent=concurrent,
         keep_checkpoints=3,

@@ -20,7 +20,8 @@ import pytest
 import ray
 from ray import tune
 
-from search import Bayesian, JitteredGrid, Random, Results, RunError, Search
+from search import Bayesian, JitteredGrid, Random, Refine, Results, RunError, Search
+from search.method import SearchMethod
 from search.run_folder import RunFolder
 from search.running.journal import Journal
 
@@ -86,13 +87,13 @@ def assert_whole(run: Path, trials: int) -> None:
     assert sorted(ended) == sorted(table["trial_id"])
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("method", ["--grid", "--no-grid"])
 def test_a_run_killed_at_random_moments_ends_with_exactly_the_trials_asked_for(
-    start: Any, tmp_path: Path, seed: int
+    start: Any, tmp_path: Path, method: str
 ) -> None:
-    rng = random.Random(seed)
+    rng = random.Random(method)
     run = tmp_path / "k"
-    process = start("run", SEARCH, "--name", "k", "--storage", tmp_path, "--trials", "8")
+    process = start("run", SEARCH, "--name", "k", "--storage", tmp_path, "--trials", "8", method)
     for _ in range(2):
         before = len(events(run))
         target = before + rng.randint(5, 20)
@@ -221,14 +222,17 @@ def test_a_run_that_still_goes_on_cannot_be_resumed(tmp_path: Path) -> None:
     fixed().resume(str(tmp_path / "a"))
 
 
-def test_a_line_of_the_journal_that_was_cut_short_is_left_out(tmp_path: Path) -> None:
-    fixed().run("a", str(tmp_path))
+@pytest.mark.parametrize("method", [Bayesian("tpe", startup=3), JitteredGrid(points=4, refine=[Refine(factor=2)])])
+def test_a_line_of_the_journal_that_was_cut_short_is_left_out(tmp_path: Path, method: SearchMethod) -> None:
+    search = fixed(method=method, trials=None if method.ends else 6)
+    before = search.run("a", str(tmp_path)).table()
     [part] = (tmp_path / "a" / "journal").glob("*.jsonl")
     lines = part.read_text().splitlines(keepends=True)
-    last_end = max(i for i, line in enumerate(lines) if '"end"' in line)
-    part.write_text("".join(lines[:last_end]) + lines[last_end][:20])
-    results = fixed().resume(str(tmp_path / "a"))
-    assert list(results.table()["status"]) == ["finished"] * 6
+    an_end = [i for i, line in enumerate(lines) if '"end"' in line][3]
+    part.write_text("".join(lines[:an_end]) + lines[an_end][:20])
+    table = search.resume(str(tmp_path / "a")).table()
+    assert set(table["status"]) == {"finished"}
+    assert table["config"].tolist() == before["config"].tolist()
 
 
 def test_a_run_started_from_python_says_how_to_resume_it(start: Any, tmp_path: Path) -> None:
