@@ -1,8 +1,8 @@
 """Runs whose driver is killed with SIGKILL at random moments and resumed: is every trial there, once, and none more?
 
 Each run is a search of 10 trials with four reports each, two at a time, with early stopping, by a jittered grid or a
-Bayesian sampler, on a cluster that outlives its drivers. A driver is killed up to three times, at moments that are uniform over the time that
-an undisturbed run takes from its first file to its end; then it is left to finish.
+Bayesian sampler, on a cluster that outlives its drivers. A driver is killed up to three times, at moments that are
+uniform over the time that an undisturbed run takes from its first file to its end; then it is left to finish.
 """
 
 from __future__ import annotations
