@@ -6,8 +6,8 @@ Random search trains 32 configurations to their full length; its best validation
 a method first reports that much are counted from the start of its run, and so are random search's own: it has its mark
 when its best trial reports it, which may be early by luck. `sooner` is the geometric mean over seeds of random search's
 seconds over the method's; `sooner_than_whole` sets the method against the whole of random search, which is what one
-waits for who cannot know that the best has come. Samplers have as many trials, the grid has what its plan says, and none
-knows of the mark. With asha(), random search tries the same configurations; the other methods share nothing with it. All
+waits for who cannot know that the best has come. Samplers have as many trials, the grid what its plan says, and none
+knows the mark. With asha(), random search tries the same configurations; the other methods share nothing with it. All
 parameters have wide ranges, as for a model that nobody has tuned before.
 """
 

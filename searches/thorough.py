@@ -13,12 +13,7 @@ from ray import tune
 
 from colorizer.dataset import Dataset
 from colorizer.trial import ColorizerTrial
-from search import Search
-from search.jittered_grid import JitteredGrid, Refine
-from search.samplers import Bayesian
-from search.stages import Stages
-from search.staging.retest import Retest
-from search.staging.stage import Stage
+from search import Bayesian, JitteredGrid, Refine, Retest, Search, Stage, Stages
 
 
 def search(
