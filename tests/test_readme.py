@@ -11,18 +11,20 @@ README = (ROOT / "README.md").read_text()
 METHODS = (ROOT / "docs" / "methods.md").read_text()
 
 
+def run_snippets(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Execute the Python of a page from top to bottom, in a folder of its own."""
+    monkeypatch.chdir(folder)
+    namespace = {"__name__": "page"}
+    for snippet in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(snippet, namespace)
+
+
 @pytest.mark.usefixtures("cluster")
 def test_the_python_of_the_readme_runs_as_it_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    snippets = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(snippets) >= 2
-    namespace = {"__name__": "readme"}
-    for snippet in snippets:
-        exec(snippet, namespace)
-    shown = capsys.readouterr().out
-    assert "config.lr" in shown
+    run_snippets(README, tmp_path, monkeypatch)
+    assert "config.lr" in capsys.readouterr().out
     assert (tmp_path / "runs" / "first" / "trials.parquet").is_file()
 
 
@@ -30,11 +32,7 @@ def test_the_python_of_the_readme_runs_as_it_stands(
 def test_the_python_of_the_page_of_methods_runs_as_it_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    snippets = re.findall(r"```python\n(.*?)```", METHODS, re.DOTALL)
-    namespace = {"__name__": "methods"}
-    for snippet in snippets:
-        exec(snippet, namespace)
+    run_snippets(METHODS, tmp_path, monkeypatch)
     assert "GPU-hours" in capsys.readouterr().out
     assert {run.name for run in (tmp_path / "runs").iterdir()} == {"bayesian", "conditional", "staged", "careful"}
 
