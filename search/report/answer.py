@@ -97,7 +97,11 @@ def _lede(snap: Snapshot, gain: ensemble_tables.Gain | None, tested: float | Non
     score = with_unit(number(float(best["score"])), goal.unit)
     direction = "highest" if goal.maximize else "lowest"
     winner = trial_link(int(best["number"]))
-    if tested is None:
+    if tested is None and snap.winner is not None:
+        mean = with_unit(number(snap.winner.mean), goal.unit)
+        seeds = count(len(snap.winner.scores), "fresh seed")
+        text = f"The configuration of {winner} has the best mean over {seeds}: <strong>{mean}</strong>."
+    elif tested is None:
         text = f"{winner} reached the {direction} {esc(goal.name)}: <strong>{score}</strong>."
     else:
         on_test = with_unit(number(tested), goal.unit)

@@ -40,7 +40,8 @@ def report_noise(snap: Snapshot) -> float:
 
 def _close_second(snap: Snapshot) -> Verdict | None:
     ranked = snap.counted()
-    if len(ranked) < 3:
+    # Where the finalists were trained again with fresh seeds, the winner is no matter of one lucky trial.
+    if len(ranked) < 3 or snap.winner is not None:
         return None
     first, second = ranked.iloc[0], ranked.iloc[1]
     gap = abs(float(first["score"] - second["score"]))

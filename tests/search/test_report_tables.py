@@ -349,3 +349,28 @@ def test_joined_names_become_nested_dicts_again():
 
     assert scope["config"] == {"adam": {"betas": [0.5, 0.9], "eps": 1e-8}, "lr": 0.1}
     assert literal(float("nan")) == 'float("nan")'
+
+
+def test_where_finalists_were_trained_again_the_best_mean_wins_and_not_the_luckiest_trial():
+    run = runs.synthetic_run(trials=12, ensemble=False)
+    trials = run.table().assign(reason="model", configuration=lambda t: t["number"])
+    better = 1 if run.definition["mode"] == "max" else -1
+    scores = [("a", 1.0), ("a", 1.2), ("b", 3.0), ("b", -9.0)]
+    for row, (name, score) in zip(trials.index[-4:], scores, strict=True):
+        first = 1 if name == "a" else 2
+        trials.loc[row, ["status", "reason", "configuration", "score"]] = ["finished", "retest", first, better * score]
+    snap = snapshot(replace(run, trials=trials))
+    assert snap.winner is not None
+    assert snap.winner.configuration == 1
+    assert snap.winner.scores == (better * 1.0, better * 1.2)
+    assert snap.trial(snap.best)["score"] == better * 1.2
+
+
+def test_the_time_of_a_run_is_that_of_its_sessions_and_not_of_the_nights_between():
+    run = runs.synthetic_run(trials=3, ensemble=False)
+    sessions = [
+        {"started": "2026-01-01T10:00:00+00:00", "ended": "2026-01-01T10:01:00+00:00"},
+        {"started": "2026-01-02T10:00:00+00:00", "ended": "2026-01-02T10:00:30+00:00"},
+    ]
+    snap = snapshot(replace(run, definition={**run.definition, "sessions": sessions}))
+    assert tables.costs(snap).wall_seconds == 90
