@@ -14,8 +14,9 @@ from search.grid.groups import POINTS, cut
 from search.grid.order import Cells
 from search.grid.plan import GridPlan, planned
 from search.grid.stage import Centre, GridStage, Group, Refine
-from search.method import FINISHED, SearchMethod, Suggestion, Told
+from search.method import FINISHED, SearchMethod
 from search.space import Axis, Number, Params, Space, flatten
+from search.suggestion import Suggestion, Told
 
 __all__ = ["GridPlan", "JitteredGrid", "Refine"]
 

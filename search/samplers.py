@@ -13,7 +13,6 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
 from search.errors import SearchError
-from search.method import Suggestion, Told
 from search.models.comparable import Losses
 from search.models.cube import Cube
 from search.models.define_by_run import from_json
@@ -25,6 +24,7 @@ from search.models.sobol import SobolSampler
 from search.models.study import Observation
 from search.models.warm_start import earlier_trials
 from search.space import Number
+from search.suggestion import Suggestion, Told
 
 __all__ = ["Bayesian", "OptunaSearcher", "Random", "Sobol"]
 

@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from search.errors import SearchError
-from search.method import FINISHED, Event, SearchMethod, Standing, Suggestion, Told, derived_seed
+from search.method import FINISHED, Event, SearchMethod, derived_seed
 from search.samplers import OptunaSearcher
 from search.space import Params, Space
 from search.staging.plan import Plan, check_order
 from search.staging.ranges import holds
 from search.staging.retest import Retest, scaled
 from search.staging.stage import DATA_FRACTION, Stage
+from search.suggestion import Standing, Suggestion, Told
 
 _OWN = "stages"
 

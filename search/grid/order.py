@@ -11,7 +11,7 @@ from itertools import zip_longest
 import numpy as np
 from scipy.stats import qmc
 
-from search.method import Told
+from search.suggestion import Told
 
 Cell = tuple[int, ...]
 # The cells of some axes, crossed with each other.

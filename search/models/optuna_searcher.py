@@ -11,11 +11,12 @@ from typing import Any, Literal, Self
 from optuna.samplers import BaseSampler, RandomSampler
 
 from search.errors import SearchError
-from search.method import SearchMethod, Suggestion, derived_seed
+from search.method import SearchMethod, derived_seed
 from search.models.cube import Cube
 from search.models.define_by_run import SpaceFunction, as_json, call, discover
 from search.models.study import Observation, question
 from search.space import Params, Space
+from search.suggestion import Suggestion
 
 # A suggestion that is running already is asked for again: a few times in the method's own way, then at random.
 _OWN_WAY, _ATTEMPTS = 2, 66

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from search.errors import SearchError
-from search.method import FINISHED, SearchMethod, Standing, Suggestion
+from search.method import FINISHED, SearchMethod
+from search.suggestion import Standing, Suggestion
 
 
 class Retest(SearchMethod):

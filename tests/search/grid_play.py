@@ -8,8 +8,9 @@ import numpy as np
 from ray import tune
 
 from search.jittered_grid import JitteredGrid
-from search.method import FINISHED, Suggestion
+from search.method import FINISHED
 from search.space import flatten
+from search.suggestion import Suggestion
 
 Loss = Callable[[dict[str, Any]], float]
 RATES = {"g": tune.loguniform(1e-5, 1e-1), "d": tune.loguniform(1e-5, 1e-1)}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ray import tune
 
 from search.jittered_grid import Refine
-from search.method import Suggestion
+from search.suggestion import Suggestion
 
 _SPEC = importlib.util.spec_from_file_location("grid_play", Path(__file__).with_name("grid_play.py"))
 assert _SPEC is not None

@@ -7,10 +7,11 @@ import pytest
 from ray import tune
 
 from search.errors import SearchError
-from search.method import FINISHED, SearchMethod, Suggestion
+from search.method import FINISHED, SearchMethod
 from search.stages import Stages
 from search.staging.retest import Retest
 from search.staging.stage import Stage
+from search.suggestion import Suggestion
 
 
 class Listed(SearchMethod):

@@ -12,8 +12,8 @@ import pytest
 from ray import tune
 
 from search import Bayesian, Random, SearchError
-from search.method import Suggestion
 from search.samplers import OptunaSearcher, Sobol
+from search.suggestion import Suggestion
 
 SPACE = {
     "lr": tune.loguniform(1e-5, 1e-1),

@@ -12,12 +12,13 @@ from ray import tune
 from search import Search
 from search.errors import SearchError
 from search.jittered_grid import JitteredGrid, Refine
-from search.method import FINISHED, SearchMethod, Suggestion, Told
+from search.method import FINISHED, SearchMethod
 from search.samplers import Bayesian, Random
 from search.space import Choice, Number, Space
 from search.stages import Stages
 from search.staging.retest import Retest
 from search.staging.stage import Stage
+from search.suggestion import Suggestion, Told
 
 RATES = {"lr_g": tune.loguniform(1e-4, 1e-1), "lr_d": tune.loguniform(1e-5, 1e-2)}
 REGULARISATION = {"weight_decay": tune.loguniform(1e-5, 1e-1), "net": {"norm": tune.choice(["batch", None])}}
