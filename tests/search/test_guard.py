@@ -8,7 +8,9 @@ from ray import tune
 from ray.tune.utils import flatten_dict
 
 from search.running.guard import Guard
+from search.stopping.budget import Budget
 from search.stopping.stoppers import Stoppers
+from search.stopping.trials import Diverged
 
 
 def report(iteration: int = 1, **values: Any) -> dict[str, Any]:
@@ -106,3 +108,17 @@ def test_a_trial_ends_at_the_length_that_its_method_gave_it() -> None:
     assert not guard("t", own)
     assert guard("t", own | {"training_iteration": 6})
     assert guard.complete == {"t"}
+
+
+def test_a_last_report_whose_other_losses_are_no_numbers_is_a_failure_not_an_end() -> None:
+    guard = Guard("loss", 2, Stoppers.of(Diverged("loss_g"), "loss", "min"))
+    assert guard("t", report(2, loss=1.0, loss_g=math.nan))
+    assert "'loss_g' was nan" in guard.failures["t"]
+    assert not guard.complete
+
+
+@pytest.mark.parametrize("report_of", [{"loss": math.nan}, {"loss": 1.0}], ids=["unusable", "last"])
+def test_what_a_report_has_cost_counts_whatever_becomes_of_its_trial(report_of: dict[str, Any]) -> None:
+    guard = Guard("loss", 1, Stoppers.of(Budget(gpu_hours=0.5), "loss", "min", gpus=1.0))
+    assert guard("t", report(1, time_this_iter_s=3600.0, **report_of))
+    assert "Budget of 0.5 GPU-hours is spent" in str(guard.brake_reason)

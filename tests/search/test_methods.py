@@ -191,6 +191,27 @@ def test_a_trial_of_somebody_elses_and_a_second_ending_are_passed_over(name: str
     assert (list(method.told), method.told["t"].value) == (["t"], 1.0)
 
 
+def test_a_trial_that_is_put_aside_while_it_waits_was_stopped_and_did_not_fail() -> None:
+    method = ready("random")
+    method.suggest("waited")
+    method.on_trial_result("waited", {"loss": 1.0, "training_iteration": 2})
+    method.on_trial_complete("waited")
+    method.suggest("never began")
+    method.on_trial_complete("never began")
+    assert [(told.state, told.value) for told in method.told.values()] == [("PRUNED", 1.0), ("FAIL", None)]
+
+
+def test_where_nobody_says_how_long_a_full_trial_is_the_longest_so_far_is_one() -> None:
+    method = Random()
+    method.set_search_properties("loss", "min", SPACE)
+    for trial, length in (("long", 3), ("short", 2), ("as long", 3)):
+        method.suggest(trial)
+        for iteration in range(1, length):
+            method.on_trial_result(trial, {"loss": 1.0, "training_iteration": iteration})
+        method.on_trial_complete(trial, {"loss": 1.0, "training_iteration": length})
+    assert [told.state for told in method.told.values()] == ["COMPLETE", "PRUNED", "COMPLETE"]
+
+
 @EVERY
 def test_more_is_better_where_the_mode_says_so(name: str) -> None:
     method = ready(name, mode="max")
