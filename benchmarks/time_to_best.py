@@ -6,9 +6,9 @@ Random search trains 32 configurations to their full length; its best validation
 a method first reports that much are counted from the start of its run, and so are random search's own: it has its mark
 when its best trial reports it, which may be early by luck. `sooner` is the geometric mean over seeds of random search's
 seconds over the method's; `sooner_than_whole` sets the method against the whole of random search, which is what one
-waits for who cannot know that the best has come. The other runs end at the mark, of which no method knows. Trials report
-often, so that the first cut can come early. With asha(), random search tries the same configurations as without; the
-other methods share nothing with it. All parameters have wide ranges, as for a model that nobody has tuned before.
+waits for who cannot know that the best has come. The other runs end at the mark, of which no method knows. With asha(),
+random search tries the same configurations as without; the other methods share nothing with it. All parameters have
+wide ranges, as for a model that nobody has tuned before.
 """
 
 from __future__ import annotations
