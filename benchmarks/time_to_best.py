@@ -31,21 +31,21 @@ from colorizer.prepare import prepare
 from colorizer.trial import ColorizerTrial
 from search import Bayesian, JitteredGrid, Random, Refine, Results, Retest, Search, Stage, Stages, asha
 
-REPORTS, TRIALS = 27, 32
+REPORTS, TRIALS = 9, 32
 
 
 def grid() -> dict[str, Any]:
     rates = JitteredGrid(factor=10, crossed=[("lr_g", "lr_d"), ("l1_weight", "mse_weight")], refine=[Refine(3, 2, 1.0)])
     return {
         "method": Stages([Stage("grid", method=rates), Retest(top=2, seeds=2)]),
-        "scheduler": asha(REPORTS, grace=1),
+        "scheduler": asha(REPORTS),
     }
 
 
 METHODS: dict[str, Callable[[], dict[str, Any]]] = {
     "Random": lambda: {"method": Random()},
-    "Random + asha": lambda: {"method": Random(), "scheduler": asha(REPORTS, grace=1)},
-    "Bayesian + asha": lambda: {"method": Bayesian(), "scheduler": asha(REPORTS, grace=1)},
+    "Random + asha": lambda: {"method": Random(), "scheduler": asha(REPORTS)},
+    "Bayesian + asha": lambda: {"method": Bayesian(), "scheduler": asha(REPORTS)},
     "JitteredGrid + Retest": grid,
 }
 
@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="of the searches")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
     options = parser.parse_args()
-    trials, steps = (6, 2) if options.quick else (TRIALS, 17)
+    trials, steps = (6, 5) if options.quick else (TRIALS, 50)
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch:
