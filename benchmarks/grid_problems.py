@@ -122,17 +122,18 @@ def summary(rows: list[Row]) -> Row:
     wins = {name: [row["grid"] < row[name] for row in rows] for name in ("random", "plain", "ends")}
     beyond = [row["beyond"] for row in rows if row["optimum"] == "beyond"]
     return {
-        "grid_beats_random": share(wins["random"]),
-        "grid_beats_plain_grid": share(wins["plain"]),
-        "grid_beats_end_to_end_grid": share(wins["ends"]),
-        "finds_beyond": share(beyond),
+        **share("grid_beats_random", wins["random"]),
+        **share("grid_beats_plain_grid", wins["plain"]),
+        **share("grid_beats_end_to_end_grid", wins["ends"]),
+        **share("finds_beyond", beyond),
+        "cases": len(rows),
     }
 
 
-def share(values: Sequence[float]) -> Row:
+def share(name: str, values: Sequence[float]) -> Row:
     """The mean over cases, with its bootstrap interval."""
     low, high = interval(values)
-    return {"share": float(np.mean(values)), "low": low, "high": high, "cases": len(values)}
+    return {name: float(np.mean(values)), f"{name}_low": low, f"{name}_high": high}
 
 
 def main() -> None:
