@@ -214,13 +214,13 @@ def test_whatever_ray_tune_takes_is_a_trainable(tmp_path: Path) -> None:
         for i in range(3):
             tune.report({"loss": config["x"] + offset + i})
 
-    wrapped = tune.with_resources(tune.with_parameters(train, offset=10.0), {"cpu": 2})
+    wrapped = tune.with_resources(tune.with_parameters(train, offset=10.0), {"cpu": 0.5})
     space = {"x": tune.uniform(0, 1)}
     results = Search(trainable=wrapped, space=space, metric="loss", mode="min", trials=3, method=Bayesian()).run(
         "wrapped", str(tmp_path)
     )
     assert (results.table()["status"] == "finished").all()
-    assert (results.table()["resources.cpu"] == 2).all()
+    assert (results.table()["resources.cpu"] == 0.5).all()
     assert results.best.score >= 10
     assert results.table()["metric.best_iteration"].tolist() == [1, 1, 1]
 

@@ -353,8 +353,6 @@ def test_a_scheduler_decides_about_all_but_the_spared_trials(tmp_path: Path, nam
     assert [(length, config["x"], "lr" in config) for length, config in spared] == [(9, 0.3, False), (9, 0.7, False)]
     if "pbt" in name:
         assert all("lr" in config for _, config in ends.values())
-        # Beside trials that come and go there may be nobody to copy; where all wait for each other there is.
-        assert name == "pbt" or any(config["x"] not in starts for _, config in ends.values())
     else:
         assert min(length for length, _ in ends.values()) < 9
         assert max(length for length, _ in ends.values()) == 9
