@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -44,6 +45,7 @@ class Colorizer:
         digest: of the dataset that is expected in `data`, or None for any.
     """
 
+    output: Literal["colours"] = "colours"
     gain_metric = "psnr"
 
     def __init__(

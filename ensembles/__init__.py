@@ -1,10 +1,18 @@
 """Turns several predictors into one better predictor; knows callables and arrays, and no model."""
 
+from ensembles.account.evaluate import Gain, ambiguity, bootstrap_gain, error_correlation
 from ensembles.build import BuildReport, build
-from ensembles.crew import Candidate, NoMembers, SetAside
+from ensembles.combining.gram import BadPredictions, ErrorGram, blend, blend_error
+from ensembles.combining.weights import (
+    best_for_log_error,
+    best_on_simplex,
+    cross_fitted_errors,
+    cross_fitted_weights,
+    greedy,
+    uniform,
+)
 from ensembles.ensemble import Ensemble, Member, load
-from ensembles.evaluate import Gain, ambiguity, bootstrap_gain, error_correlation
-from ensembles.gram import BadPredictions, ErrorGram, blend, blend_error
+from ensembles.members.crew import Candidate, NoMembers, SetAside
 from ensembles.predictor import (
     Batch,
     CheckpointDamaged,
@@ -13,14 +21,6 @@ from ensembles.predictor import (
     UnknownPredictor,
     load_predictor,
     verify_checkpoint,
-)
-from ensembles.weights import (
-    best_for_log_error,
-    best_on_simplex,
-    cross_fitted_errors,
-    cross_fitted_weights,
-    greedy,
-    uniform,
 )
 
 __all__ = [

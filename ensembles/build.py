@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ensembles.crew import Candidate, Crew, SetAside
+from ensembles.account.evaluate import bootstrap_gain, error_correlation
+from ensembles.account.passes import TestScores, observe, score, validate
+from ensembles.account.pictures import choose_examples, draw_examples, write_pictures
+from ensembles.combining.gram import BadPredictions, Floats
+from ensembles.combining.weights import Fit, best_for_log_error, best_on_simplex, cross_fitted_weights, greedy, uniform
 from ensembles.ensemble import ENSEMBLE, Ensemble
-from ensembles.evaluate import bootstrap_gain, error_correlation
 from ensembles.folders import check_replaceable, whole_folder
-from ensembles.gram import BadPredictions, Floats
-from ensembles.passes import TestScores, observe, score, validate
-from ensembles.pictures import choose_examples, draw_examples, write_pictures
+from ensembles.members.crew import Candidate, Crew, SetAside
 from ensembles.predictor import Array, Predictor
-from ensembles.weights import Fit, best_for_log_error, best_on_simplex, cross_fitted_weights, greedy, uniform
 
 SCORES = "scores.parquet"
 CORRELATION = "correlation.parquet"

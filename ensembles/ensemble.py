@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from ensembles.combining.gram import Floats, blend, check_weights
 from ensembles.folders import check_replaceable, whole_folder
-from ensembles.gram import Floats, blend, check_weights
 from ensembles.predictor import (
     MANIFEST,
     Array,
     Batch,
     CheckpointError,
+    Output,
     Predictor,
     Scores,
     load_predictor,
@@ -76,6 +77,10 @@ class Ensemble:
 
     def batches(self, split: str) -> Iterator[Batch]:
         return self._first.batches(split)
+
+    @property
+    def output(self) -> Output:
+        return self._first.output
 
     @property
     def gain_metric(self) -> str:

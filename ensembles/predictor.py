@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy.typing as npt
 
@@ -23,6 +23,7 @@ VERSION = 1
 
 Array = npt.NDArray[Any]
 Scores = dict[str, Array]
+Output = Literal["colours", "dense", "values", "probabilities"]
 Loader = Callable[[Path, Path | None], "Predictor"]
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -54,6 +55,15 @@ class Predictor(Protocol):
 
     def batches(self, split: str, /) -> Iterator[Batch]:
         """The examples of "train", "val" or "test": read as they are asked for, always in the same order."""
+        ...
+
+    @property
+    def output(self) -> Output:
+        """What predictions are.
+
+        "colours": RGB pictures (B, 3, H, W) in [-1, 1]. "dense": other pictures or maps (B, C, H, W). "values":
+        numbers (B,) or (B, C). "probabilities": of classes, (B, C), each row summing to one.
+        """
         ...
 
     @property
@@ -174,7 +184,7 @@ def open_verified(folder: Path, manifest: Manifest, data: Path | None = None) ->
     if not isinstance(predictor, Predictor):
         raise CheckpointError(
             f"{folder}: the loader of {manifest.predictor!r} returned a {type(predictor).__name__}; expected "
-            "a predictor: callable, with batches, gain_metric, scores, summarize and picture."
+            "a predictor: callable, with batches, output, gain_metric, scores, summarize and picture."
         )
     return predictor
 

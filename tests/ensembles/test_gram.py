@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ensembles import BadPredictions, ErrorGram, ambiguity, blend, blend_error, error_correlation
-from ensembles.gram import blend_each
+from ensembles.combining.gram import blend_each
 
 
 @st.composite
@@ -52,7 +52,7 @@ def test_large_batches_are_taken_in_parts_and_give_the_same(monkeypatch):
     predictions, targets = generator.normal(size=(2, 11, 5, 7)), generator.normal(size=(11, 5, 7))
     whole, parts = ErrorGram(2), ErrorGram(2)
     whole.add(predictions, targets)
-    monkeypatch.setattr("ensembles.gram._VALUES_AT_ONCE", 3 * 2 * 35)
+    monkeypatch.setattr("ensembles.combining.gram._VALUES_AT_ONCE", 3 * 2 * 35)
     parts.add(predictions, targets)
     np.testing.assert_array_equal(whole.per_example, parts.per_example)
 

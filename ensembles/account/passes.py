@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ensembles.crew import Crew
-from ensembles.gram import BadPredictions, ErrorGram, Floats, blend, blend_each
+from ensembles.combining.gram import BadPredictions, ErrorGram, Floats, blend, blend_each
+from ensembles.members.crew import Crew
 from ensembles.predictor import Array, Batch, Predictor, Scores
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import nnls
 
-from ensembles.gram import Floats, blend_error
+from ensembles.combining.gram import Floats, blend_error
 
 Fit = Callable[[Floats], Floats]  # Gram matrices of examples (N, k, k) -> weights (k,) that sum to one
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from ensembles.gram import Floats
+from ensembles.combining.gram import Floats
 from ensembles.predictor import Array, Predictor
 
 _SCHEMA = pa.schema(

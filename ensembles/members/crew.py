@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy.typing as npt
 
+from ensembles.combining.gram import BadPredictions, Floats, check_predictions
 from ensembles.ensemble import Member
-from ensembles.gram import BadPredictions, Floats, check_predictions
 from ensembles.predictor import CheckpointError, Predictor, open_verified, verify_checkpoint
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ensembles.gram import Floats, blend_error
+from ensembles.combining.gram import Floats, blend_error
 
 _DRAWS_AT_ONCE = 2**17  # 1 MiB of drawn positions, however many examples or repeats
 

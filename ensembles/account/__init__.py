@@ -1,0 +1,1 @@
+"""What an ensemble is worth and what it costs: scores, intervals, pictures."""

@@ -1,0 +1,1 @@
+"""From the predictions of several members to one: weights, votes, second-level models."""
