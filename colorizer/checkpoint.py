@@ -2,7 +2,8 @@
 
 A checkpoint is `generator.safetensors` (the weights to predict with), `discriminator.safetensors`,
 `training.safetensors` (optimisers, random states, order of the data: what continuing needs) and
-`checkpoint.json`, which holds the config and the SHA-256 of the others. Nothing in it is code or a pickle.
+`checkpoint.json`, which holds the config and the SHA-256 of the others. One that is only to predict with lists, and
+has, the first alone. Nothing in it is code or a pickle.
 """
 
 import hashlib
@@ -27,7 +28,8 @@ FORMAT = "huetune-checkpoint"
 VERSION = 1
 PREDICTOR = "colorizer"
 DESCRIPTION = "checkpoint.json"
-GENERATOR, DISCRIMINATOR, TRAINING = (f"{name}.safetensors" for name in ("generator", "discriminator", "training"))
+_FILES = tuple(f"{name}.safetensors" for name in ("generator", "discriminator", "training"))
+GENERATOR, DISCRIMINATOR, TRAINING = _FILES
 
 
 class CheckpointError(Exception):
@@ -45,6 +47,7 @@ class Description:
         data: where the drawings came from: `path` and `digest`, or empty.
         metrics: validation scores by then, or empty.
         versions: of the packages that wrote it.
+        notes: of whoever had it written; JSON values.
         files: name -> SHA-256 of the other files.
     """
 
@@ -54,6 +57,7 @@ class Description:
     data: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -65,10 +69,16 @@ def write(folder: str | Path, description: Description, tensors: Mapping[str, Ma
 
     Args:
         tensors: file name -> the tensors in it, on any device.
+
+    Raises:
+        ValueError: a note that JSON cannot hold. Nothing is written then.
     """
+    notes = _as_json(description.notes)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / DESCRIPTION).unlink(missing_ok=True)
+    for name in set(_FILES) - set(tensors):
+        (folder / name).unlink(missing_ok=True)
     digests = {}
     for name, content in tensors.items():
         plain = {key: tensor.detach().cpu().contiguous() for key, tensor in content.items()}
@@ -85,6 +95,7 @@ def write(folder: str | Path, description: Description, tensors: Mapping[str, Ma
         "data": dict(description.data),
         "metrics": {name: float(value) for name, value in description.metrics.items()},
         "versions": _versions(),
+        **({"notes": notes} if notes else {}),
         "files": digests,
     }
     _replace(folder / DESCRIPTION, json.dumps(values | {"sha256": _digest(values)}, indent=2).encode())
@@ -122,11 +133,15 @@ def read(folder: str | Path) -> Description:
             data=dict(values["data"]),
             metrics=dict(values["metrics"]),
             versions=dict(values["versions"]),
+            notes=dict(values.get("notes", {})),
             files=dict(values["files"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"Expected a complete description in {path}, found: {error}.") from error
-    for name in (GENERATOR, DISCRIMINATOR, TRAINING):
+    for name in description.files:
+        if name not in _FILES:
+            raise CheckpointError(f"Expected {path} to list some of {', '.join(_FILES)}, found {name!r}.")
+    for name in dict.fromkeys((GENERATOR, *description.files)):
         _verify(folder / name, description.files.get(name))
     return description
 
@@ -178,6 +193,14 @@ def check_tensors(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], s
     for name in found:
         if name not in expected:
             raise CheckpointError(f"Expected no tensor {name} in {source}, found {_signature(found[name])}.")
+
+
+def _as_json(notes: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(dict(notes), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"Expected notes that JSON can hold, got {dict(notes)!r}: {error}.") from error
+    return plain
 
 
 def _digest(values: Mapping[str, Any]) -> str:

@@ -1,22 +1,24 @@
 """Colours from a checkpoint: a predictor for ensembles, and whole pictures of any size."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageChops
 from scipy.ndimage import gaussian_filter
+from torch import nn
 
-from colorizer import metrics
-from colorizer.checkpoint import load_generator
+from colorizer import checkpoint, metrics
+from colorizer.checkpoint import CheckpointError, Description, load_generator
 from colorizer.dataset import Dataset, DatasetError
-from colorizer.generator import UNet, predict
+from colorizer.generator import UNet, placed, predict
 from colorizer.images import to_square
+from colorizer.retraining import default_architecture, retrain, retraining_config
 from colorizer.sampling import to_floats, to_pixels
 
 _AT_ONCE = 64  # drawings; bounds the memory whatever comes
@@ -43,10 +45,13 @@ class Colorizer:
         size: side in pixels of the drawings it was trained on.
         data: folder of a dataset, or None where none will be asked for.
         digest: of the dataset that is expected in `data`, or None for any.
+        description: of its checkpoint; without one it cannot be saved or trained again.
     """
 
     output: Literal["colours"] = "colours"
     gain_metric = "psnr"
+    flip_axes: tuple[int, ...] = (-1,)
+    """Drawings may be mirrored, left to right."""
 
     def __init__(
         self,
@@ -55,8 +60,10 @@ class Colorizer:
         data: Path | None = None,
         digest: str | None = None,
         device: str | torch.device = "cpu",
+        description: Description | None = None,
     ) -> None:
         self.size = size
+        self.description = description
         self._generator = generator
         self._data = data
         self._digest = digest
@@ -71,6 +78,94 @@ class Colorizer:
             some = torch.tensor(inputs[start : start + _AT_ONCE], dtype=torch.float32, device=self._device)
             colors[start : start + _AT_ONCE] = predict(self._generator, some).cpu().numpy()
         return colors
+
+    @property
+    def module(self) -> UNet:
+        """The generator, in eval mode: lines (B, 1, H, W) to colours (B, 3, H, W), in [-1, 1], on its device."""
+        return self._generator.eval()
+
+    @property
+    def parameters(self) -> int:
+        """How many weights the generator has; what a batch norm has counted is none."""
+        return sum(weight.numel() for weight in self._generator.parameters())
+
+    def with_module(self, module: nn.Module, /) -> "Colorizer":
+        """The same data and measures around another generator of the same architecture, which is put on the device.
+
+        Raises:
+            CheckpointError: it has other layers or weights of other shapes; the first difference is named.
+        """
+        if not isinstance(module, UNet) or _layers(module) != _layers(self._generator):
+            raise CheckpointError(
+                f"Expected a generator with the layers of this one, got {type(module).__name__} with others. "
+                "Only the weights of one architecture can be put in place of each other."
+            )
+        checkpoint.check_tensors(self._generator.state_dict(), module.state_dict(), "the module")
+        # What was scored were other weights.
+        description = self.description and replace(self.description, metrics={})
+        generator = placed(module, self._device).eval()
+        return Colorizer(generator, self.size, self._data, self._digest, self._device, description)
+
+    def save(self, folder: Path, /, **notes: Any) -> None:
+        """Write a checkpoint that holds the generator only, enough to predict: `load_predictor` reads it.
+
+        It keeps the config, where the drawings of the training came from and, where these are the weights that were
+        scored, their metrics.
+
+        Args:
+            notes: JSON values to be kept in it.
+
+        Raises:
+            CheckpointError: the colorizer came from no checkpoint.
+            ValueError: a note that JSON cannot hold.
+        """
+        known = self._described()
+        description = replace(known, notes={**known.notes, **notes})
+        checkpoint.write(folder, description, {checkpoint.GENERATOR: self._generator.state_dict()})
+
+    @property
+    def default_settings(self) -> dict[str, Any]:
+        """Settings by which `retrain` makes a model of the default size, such as the student of an ensemble.
+
+        They hold the architecture; all else, also the size of the drawings and the length of the training, stays
+        that of this model.
+        """
+        return default_architecture()
+
+    def retrain(
+        self,
+        rows: NDArray[np.intp],
+        folder: Path,
+        /,
+        *,
+        seed: int,
+        targets: Floats | None = None,
+        settings: Mapping[str, Any] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Train a new model as this one was trained, in full, on some drawings of the training split; see `retrain`.
+
+        Args:
+            rows: (M,), the drawings to learn from, by their position in `batches("train")`.
+            folder: where the checkpoint goes; only the last one is written.
+            seed: of weights, data order and dropout, in place of this model's.
+            targets: (M, 3, S, S) in [-1, 1], colours to learn instead of the true ones.
+            settings: fields of `TrainingConfig` that are to be others than this model's.
+            threads: see `retraining.retrain`.
+
+        Raises:
+            CheckpointError: the colorizer came from no checkpoint.
+            DatasetError: there is no dataset.
+            ValueError: rows, targets or settings that cannot be trained on.
+            Diverged: a loss was not finite.
+        """
+        config = retraining_config(self._described().config, seed, settings)
+        retrain(self.dataset, config, rows, folder, targets=targets, device=self._device, threads=threads)
+
+    def _described(self) -> Description:
+        if self.description is None:
+            raise CheckpointError("Expected a colorizer from a checkpoint, got one without; use load_predictor.")
+        return self.description
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -132,7 +227,7 @@ def load_predictor(folder: Path, data: Path | None = None) -> Colorizer:
     path, digest = description.data.get("path"), description.data.get("digest")
     if data is not None:
         path, digest = data, None
-    return Colorizer(generator, description.config.size, Path(path) if path else None, digest, device)
+    return Colorizer(generator, description.config.size, Path(path) if path else None, digest, device, description)
 
 
 def colorize_image(predictor: Callable[[Floats], Floats], image: Image.Image, size: int) -> Image.Image:
@@ -168,6 +263,11 @@ def colorize_image(predictor: Callable[[Floats], Floats], image: Image.Image, si
     if colored.size != image.size:
         colored = colored.resize(image.size, Image.Resampling.BICUBIC if larger else Image.Resampling.HAMMING)
     return ImageChops.multiply(colored, drawing.convert("RGB")) if larger else colored
+
+
+def _layers(network: nn.Module) -> list[type[nn.Module]]:
+    # Dropout does nothing in eval mode, and has no weights.
+    return [type(layer) for layer in network.modules() if not isinstance(layer, nn.Dropout)]
 
 
 def _on_white(image: Image.Image) -> Image.Image:

@@ -120,11 +120,12 @@ class Trainer:
             parts.append(metrics.score_images(predict(self.shown, lines), colors))
         return metrics.summarize({name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]})
 
-    def save(self, folder: str | Path, scores: Mapping[str, float] | None = None) -> None:
+    def save(self, folder: str | Path, scores: Mapping[str, float] | None = None, **notes: Any) -> None:
         """Write everything to `folder` as a checkpoint; `restore` goes on from it bit for bit (on a CPU).
 
         Args:
             scores: of the validation split, to be kept beside the weights.
+            notes: JSON values to be kept there too.
         """
         description = checkpoint.Description(
             config=self.config,
@@ -132,6 +133,7 @@ class Trainer:
             iteration=self.steps // self.config.steps_per_report,
             data=self.data,
             metrics=scores or {},
+            notes=notes,
         )
         tensors = {
             checkpoint.GENERATOR: self.shown.state_dict(),
@@ -144,9 +146,15 @@ class Trainer:
         """Go on from a checkpoint of the same architecture; whatever else differs is taken from here.
 
         Raises:
-            CheckpointError: it is damaged, of another architecture or of other drawings. Nothing changed then.
+            CheckpointError: it is damaged, of another architecture or of other drawings, or holds a generator only.
+                Nothing changed then.
         """
         description = checkpoint.read(folder)
+        if checkpoint.TRAINING not in description.files or checkpoint.DISCRIMINATOR not in description.files:
+            raise checkpoint.CheckpointError(
+                f"Expected a checkpoint to go on from in {folder}, but it holds a generator only: it can predict, "
+                "not go on training. Take one that a trial or a training has written."
+            )
         _check_architecture(self.config, description.config, Path(folder))
         generator, discriminator, state = (
             checkpoint.read_tensors(folder, name)

@@ -2,17 +2,16 @@
 
 from ensembles.account.evaluate import Gain, ambiguity, bootstrap_gain, error_correlation
 from ensembles.build import BuildReport, build
+from ensembles.capabilities import Confident, Flippable, Retrainable, TorchPredictor
+from ensembles.combining.combiner import Combiner, Predicted, Weighted
 from ensembles.combining.gram import BadPredictions, ErrorGram, blend, blend_error
-from ensembles.combining.weights import (
-    best_for_log_error,
-    best_on_simplex,
-    cross_fitted_errors,
-    cross_fitted_weights,
-    greedy,
-    uniform,
-)
+from ensembles.combining.method import InMemory, Measures, Method, Observed, fold_of
+from ensembles.contest import Limits
 from ensembles.ensemble import Ensemble, Member, load
+from ensembles.members.cache import PredictionCache
 from ensembles.members.crew import Candidate, NoMembers, SetAside
+from ensembles.members.flips import Flipped
+from ensembles.members.gather import gather
 from ensembles.predictor import (
     Batch,
     CheckpointDamaged,
@@ -22,6 +21,8 @@ from ensembles.predictor import (
     load_predictor,
     verify_checkpoint,
 )
+from ensembles.recipes import Recipe, recipes
+from ensembles.trained import Trained
 
 __all__ = [
     "BadPredictions",
@@ -30,27 +31,40 @@ __all__ = [
     "Candidate",
     "CheckpointDamaged",
     "CheckpointError",
+    "Combiner",
+    "Confident",
     "Ensemble",
     "ErrorGram",
+    "Flippable",
+    "Flipped",
     "Gain",
+    "InMemory",
+    "Limits",
+    "Measures",
     "Member",
+    "Method",
     "NoMembers",
+    "Observed",
+    "Predicted",
+    "PredictionCache",
     "Predictor",
+    "Recipe",
+    "Retrainable",
     "SetAside",
+    "TorchPredictor",
+    "Trained",
     "UnknownPredictor",
+    "Weighted",
     "ambiguity",
-    "best_for_log_error",
-    "best_on_simplex",
     "blend",
     "blend_error",
     "bootstrap_gain",
     "build",
-    "cross_fitted_errors",
-    "cross_fitted_weights",
     "error_correlation",
-    "greedy",
+    "fold_of",
+    "gather",
     "load",
     "load_predictor",
-    "uniform",
+    "recipes",
     "verify_checkpoint",
 ]

@@ -1,11 +1,12 @@
 """From the checkpoints of a search to one better predictor: validation chooses, test reports.
 
-Predictions are read batch by batch and never stored: memory does not grow with a split, but for k x k numbers
-and a few scores per example.
+Predictions are read batch by batch, from a cache where they have been made before: memory does not grow with a split,
+but for Gram matrices and a few scores per example.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,40 +15,51 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ensembles.account.evaluate import bootstrap_gain, error_correlation
-from ensembles.account.passes import TestScores, observe, score, validate
+from ensembles.account.choice import Choice
 from ensembles.account.pictures import choose_examples, draw_examples, write_pictures
-from ensembles.combining.gram import BadPredictions, Floats
-from ensembles.combining.weights import Fit, best_for_log_error, best_on_simplex, cross_fitted_weights, greedy, uniform
-from ensembles.ensemble import ENSEMBLE, Ensemble
+from ensembles.account.sizes import size_entries, size_table
+from ensembles.account.table import correlation_table, difference_table, score_table
+from ensembles.combining.combiner import Weighted
+from ensembles.combining.gram import BadPredictions
+from ensembles.contest import Contest, Limits
+from ensembles.ensemble import ENSEMBLE
 from ensembles.folders import check_replaceable, whole_folder
-from ensembles.members.crew import Candidate, Crew, SetAside
-from ensembles.predictor import Array, Predictor
+from ensembles.members.averages import add_soups
+from ensembles.members.cache import PredictionCache
+from ensembles.members.crew import BASE, FLIPS, Candidate, Crew, SetAside
+from ensembles.recipes import BEST_SINGLE, Recipe, recipes, with_soups
+from ensembles.trained import Trained
 
 SCORES = "scores.parquet"
+DIFFERENCES = "differences.parquet"
 CORRELATION = "correlation.parquet"
+SIZES = "sizes.parquet"
 PICTURES = "pictures.parquet"
 
-METHODS: Mapping[str, Fit] = {
-    "best_single": lambda grams: np.eye(grams.shape[-1])[0],
-    "mean": lambda grams: uniform(grams.shape[-1]),
-    "simplex": lambda grams: best_on_simplex(grams.mean(axis=0)),
-    "simplex_log": best_for_log_error,
-    "greedy": lambda grams: greedy(grams.mean(axis=0)),
-}
 Progress = Callable[[int, int, str], None]  # steps done, steps in all, what is being done
+_NO_LIMITS = Limits()
+_NOTHING = Trained()
+_STEPS = 6  # beside the loading of each candidate
 
 
 @dataclass(frozen=True, eq=False)
 class BuildReport:
-    """What was built. `scores` is the table of `scores.parquet`; `weights` (k,) are those of each method."""
+    """What was built.
+
+    Attributes:
+        method, reason: what ships, and why.
+        members: the candidates that could be used.
+        set_aside: those that could not, with reasons.
+        unsuited: methods that do not apply to these members, with reasons.
+        scores: the table of `scores.parquet`.
+    """
 
     folder: Path
     method: str
     reason: str
     members: tuple[Candidate, ...]
-    weights: Mapping[str, Floats]
     set_aside: tuple[SetAside, ...]
+    unsuited: Mapping[str, str]
     scores: pd.DataFrame
 
 
@@ -55,60 +67,99 @@ def build(
     candidates: Sequence[Candidate],
     output: Path,
     *,
+    methods: Sequence[str] | str = "usual",
+    limits: Limits = _NO_LIMITS,
+    trained: Trained = _NOTHING,
     data: Path | None = None,
+    by_reference: bool = False,
+    cache: PredictionCache | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> BuildReport:
     """Build an ensemble from checkpoints, best first by the score of the search, and write it to `output`.
 
-    `best_single` is the first candidate that can be used. Weights are fitted to squared error on the validation
-    split; the method that ships has the best cross-fitted gain metric there, and is `best_single` where no blend
-    beats that.
-    The test split is read for the table, and for pictures. An older ensemble in `output` stays until the new
-    one is whole. `data` is a dataset to use in place of the members' own.
+    `best_single` is the first candidate that can be used. Methods are fitted to the validation split; what ships has
+    the best cross-fitted gain metric there, and is `best_single` where nothing is better than that beyond the interval
+    of its gain. The test split is read for the tables, and for pictures. An older ensemble in `output` stays until the
+    new one is whole.
 
-    Raises `NoMembers` where no checkpoint can be used, `FileExistsError` where `output` holds something that
-    is not an ensemble, `ValueError` where a split is empty.
+    Args:
+        candidates: checkpoints with where they came from.
+        output: the folder of the ensemble.
+        methods: "usual", "all", or names, see `recipes`.
+        limits: of what may ship.
+        trained: models that are trained for the ensemble: on parts of the training split, or on its colours.
+        data: a dataset to use in place of the members' own.
+        by_reference: leave the members where they are, and keep their paths and digests.
+        cache: where predictions are kept between builds; None keeps none.
+        seed: of folds, intervals, and whatever a method draws.
+        progress: is told of each step.
+
+    Raises:
+        NoMembers: no checkpoint can be used.
+        FileExistsError: `output` holds something that is not an ensemble.
+        ValueError: a split is empty, a method's name is unknown, or nothing keeps within the limits.
     """
     output = Path(output)
     check_replaceable(output, ENSEMBLE)
     if not candidates:
         raise ValueError("Expected at least one checkpoint to build an ensemble from, got none.")
-    steps = _Steps(progress, len(candidates) + 4)
-    crew = Crew(candidates, data, steps.next)
-    steps.next("validation split")
-    gram, groups = observe(crew, steps.say)
-    steps.next("weights")
-    while True:
-        per_example = gram.per_example
-        weights = {name: fit(per_example) for name, fit in METHODS.items()}
-        split = "val"
-        try:
-            validated = _validate(crew, per_example, groups, seed, steps.say)
-            split = "test"
-            test = score(crew, weights, steps.say)
-            break
-        except BadPredictions as error:
-            # A failure, not a score: the others are fitted anew from the errors already gathered.
-            gram.drop(crew.exclude(error, split))
-    method, reason = _choose(validated, crew.judge.gain_metric, len(np.unique(groups)))
-    table = _table(test, weights, validated, judge=crew.judge, ships=method, seed=seed)
-    ensemble = Ensemble(crew.members(weights[method]), method, _notes(crew, weights, validated, reason, seed))
-    steps.next("pictures")
-    shown = {"best_single": "best_single", "ensemble": method}
-    shown_scores = {kind: test.scores[name][crew.judge.gain_metric] for kind, name in shown.items()}
-    chosen = choose_examples(shown_scores["ensemble"])
-    drawn = draw_examples(crew.judge, crew.predictors[0], ensemble, chosen)
-    steps.next("writing")
-    with whole_folder(output) as folder:
-        ensemble.write(folder)
-        table.to_parquet(folder / SCORES, index=False)
-        _correlation(crew.labels, per_example.mean(axis=0)).to_parquet(folder / CORRELATION, index=False)
-        write_pictures(folder / PICTURES, drawn, chosen, shown_scores)
-        steps.say("written")
+    wanted = recipes(methods)
+    steps = _Steps(progress, len(candidates) + _STEPS)
+    crew = Crew(candidates, data, cache, steps.next)
+    with tempfile.TemporaryDirectory(prefix="huetune-") as scratch:
+        while True:
+            contest = Contest(crew, limits, seed, Path(scratch), steps.say)
+            steps.back_to(len(candidates))
+            try:
+                choice = _decided(contest, wanted, with_soups(methods), trained, output.with_name("parts"), steps)
+                steps.next("test split")
+                sizes = size_entries(contest)
+                test = contest.read_test([*contest.entries, *sizes])
+                break
+            except BadPredictions as error:  # a failure, not a score: the others are fitted anew without it
+                crew.exclude(error, contest.split)
+        costs = {entry.name: contest.cost(entry) for entry in contest.entries}
+        gram = contest.gram
+        table = score_table(contest.entries, test, contest.validated, choice, costs, gram, crew.judge, seed)
+        shipped = contest.entry(choice.name)
+        ensemble = contest.ensemble(shipped, _notes(contest, choice))
+        steps.next("pictures")
+        shown = {"best_single": BEST_SINGLE, "ensemble": choice.name}
+        shown_scores = {kind: test.scores[name][crew.judge.gain_metric] for kind, name in shown.items()}
+        chosen = choose_examples(shown_scores["ensemble"])
+        drawn = draw_examples(crew.judge, contest.ensemble(contest.entry(BEST_SINGLE)), ensemble, chosen)
+        steps.next("writing")
+        with whole_folder(output) as folder:
+            ensemble.write(folder, by_reference=by_reference)
+            table.to_parquet(folder / SCORES, index=False)
+            difference_table(contest.entries, test, seed).to_parquet(folder / DIFFERENCES, index=False)
+            size_table(sizes, test, crew.judge, seed).to_parquet(folder / SIZES, index=False)
+            base = crew.positions(BASE)
+            correlation_table(crew.labels, gram[np.ix_(base, base)]).to_parquet(folder / CORRELATION, index=False)
+            write_pictures(folder / PICTURES, drawn, chosen, shown_scores)
+            steps.say("written")
     steps.next("done")
     members = tuple(crew.candidates)
-    return BuildReport(output, method, reason, members, weights, tuple(crew.set_aside), table)
+    return BuildReport(output, choice.name, choice.reason, members, tuple(crew.set_aside), contest.unsuited, table)
+
+
+def _decided(
+    contest: Contest, wanted: Sequence[Recipe], soups: bool, trained: Trained, home: Path, steps: _Steps
+) -> Choice:
+    """Everything in the contest fitted and judged, and what ships."""
+    steps.next("validation split")
+    contest.gather({recipe.family for recipe in wanted})
+    steps.next("fitting")
+    for recipe in wanted:
+        contest.enter(recipe)
+    if soups:
+        add_soups(contest)
+    trained.join(contest, home)
+    choice = contest.judge()
+    if trained.teach(contest, home, contest.crew.data):
+        choice = contest.judge()
+    return choice
 
 
 class _Steps:
@@ -119,91 +170,38 @@ class _Steps:
         self._done += 1
         self.say(text)
 
+    def back_to(self, done: int) -> None:
+        self._done = min(self._done, done - 1)
+
     def say(self, text: str) -> None:
         if self._progress is not None:
             self._progress(max(self._done, 0), self._total, text)
 
 
-def _validate(
-    crew: Crew, per_example: Floats, groups: Array, seed: int, say: Callable[[str], None]
-) -> dict[str, float]:
-    """What each method is worth on validation examples it was not fitted to; NaN where that is unknown."""
-    if len(np.unique(groups)) < 2:
-        return dict.fromkeys(METHODS, float("nan"))
-    weights = {name: cross_fitted_weights(per_example, groups, fit, seed=seed) for name, fit in METHODS.items()}
-    return validate(crew, weights, say)
-
-
-def _choose(validated: Mapping[str, float], metric: str, groups: int) -> tuple[str, str]:
-    """The method that ships and why, from validation alone."""
-    single = validated["best_single"]
-    if groups < 2:
-        return "best_single", (
-            "the validation split holds one group of examples, so that weights cannot be checked on examples "
-            "they were not fitted to; the best single model ships"
-        )
-    blends = {name: value for name, value in validated.items() if name != "best_single"}
-    method = max(blends, key=lambda name: blends[name])
-    if not blends[method] > single:
-        return "best_single", (
-            f"no blend has a better cross-fitted {metric} on validation than the best single model ({single:.6g}; "
-            f"{method} has {blends[method]:.6g}), which therefore ships"
-        )
-    return method, f"best cross-fitted {metric} on validation: {blends[method]:.6g}, best single model {single:.6g}"
-
-
-def _table(
-    test: TestScores,
-    weights: Mapping[str, Floats],
-    validated: Mapping[str, float],
-    *,
-    judge: Predictor,
-    ships: str,
-    seed: int,
-) -> pd.DataFrame:
-    rows = []
-    metric = judge.gain_metric
-    single = test.scores["best_single"][metric]
-    for name, scores in test.scores.items():
-        gain = bootstrap_gain(single, scores[metric], seed=seed, groups=test.groups)
-        rows.append(
-            {
-                "method": name,
-                "members": int(np.count_nonzero(weights[name])),
-                **judge.summarize(scores),
-                f"gain_{metric}": gain.mean,
-                "gain_low": gain.low,
-                "gain_high": gain.high,
-                f"val_{metric}": validated[name],
-                "ships": name == ships,
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def _correlation(labels: Sequence[str], gram: Floats) -> pd.DataFrame:
-    matrix = error_correlation(gram)
-    pairs = [(a, b, float(matrix[i, j])) for i, a in enumerate(labels) for j, b in enumerate(labels)]
-    return pd.DataFrame(pairs, columns=["member_a", "member_b", "correlation"])
-
-
-def _notes(
-    crew: Crew, weights: Mapping[str, Floats], validated: Mapping[str, float], reason: str, seed: int
-) -> dict[str, Any]:
+def _notes(contest: Contest, choice: Choice) -> dict[str, Any]:
     """What `ensemble.json` says beside the members that ship."""
+    crew = contest.crew
     methods = {}
-    for name, w in weights.items():
-        shares = [
-            {"trial_id": each.trial_id, "iteration": each.iteration, "weight": float(weight)}
-            for each, weight in zip(crew.candidates, w, strict=True)
-            if weight > 0
-        ]
-        known = np.isfinite(validated[name])
-        methods[name] = {"validation": validated[name] if known else None, "members": shares}
+    for entry in contest.entries:
+        values = contest.validated[entry.name]
+        rule = entry.rule.narrowed()
+        weights = rule.weights.tolist() if isinstance(rule, Weighted) else [None] * len(entry.rule.used)
+        methods[entry.name] = {
+            "validation": float(values.mean()) if len(values) else None,
+            "members": [
+                {
+                    "trial_id": crew.seats[position].candidate.trial_id,
+                    "iteration": crew.seats[position].candidate.iteration,
+                    "flip": crew.seats[position].family == FLIPS,
+                    "weight": weight,
+                }
+                for position, weight in zip(entry.rule.used, weights, strict=True)
+            ],
+        }
     return {
-        "reason": reason,
+        "reason": choice.reason,
         "gain_metric": crew.judge.gain_metric,
-        "seed": seed,
+        "seed": contest.seed,
         "set_aside": [
             {
                 "checkpoint": item.candidate.source or str(item.candidate.folder),
@@ -213,5 +211,7 @@ def _notes(
             }
             for item in crew.set_aside
         ],
+        "unsuited": contest.unsuited,
+        "unstorable": contest.unstorable,
         "methods": methods,
     }

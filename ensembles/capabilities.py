@@ -54,7 +54,12 @@ class TorchPredictor(Predictor, Protocol):
 
 @runtime_checkable
 class Retrainable(Predictor, Protocol):
-    """A model that can be trained again on a part of its training split."""
+    """A model that can be trained again, on a part of its training split or on other targets."""
+
+    @property
+    def default_settings(self) -> Mapping[str, Any]:
+        """Settings by which `retrain` makes a model of the default size, such as the student of an ensemble."""
+        ...
 
     def retrain(
         self,
@@ -69,6 +74,6 @@ class Retrainable(Predictor, Protocol):
         """Train anew on the examples `rows` of the training split, write a checkpoint into `folder`.
 
         `rows` (M,) are positions in the order of `batches("train")`. `targets` (M, ...) stand in for the truth.
-        `settings` override those of this model; "default" models are made with those of a fresh start.
+        `settings` override those of this model.
         """
         ...

@@ -6,6 +6,7 @@ from .finalists import Finalist as Finalist
 from .jittered_grid import GridPlan as GridPlan
 from .jittered_grid import JitteredGrid as JitteredGrid
 from .jittered_grid import Refine as Refine
+from .results import KeptCheckpoint as KeptCheckpoint
 from .results import Results as Results
 from .results import TrialRecord as TrialRecord
 from .samplers import Bayesian as Bayesian

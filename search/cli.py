@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from search.console import err, explained, out, score_table, setting, steps
+from search.console import err, explained, out, setting
+from search.ensemble_command import ensemble
 from search.errors import RunError, SearchError
 
 if TYPE_CHECKING:
@@ -133,55 +133,7 @@ def results(
     _tell_winner(found)
 
 
-@app.command()
-@explained(RunError, ValueError, OSError)
-def ensemble(
-    run: RunArgument,
-    top: Annotated[
-        int | None,
-        typer.Option(min=1, help="How many of the best checkpoints to combine. [dim]default: all that the run kept[/]"),
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="A dataset to use in place of the one the trials were trained on.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the folds and of the intervals.")] = 0,
-) -> None:
-    """Turn the best checkpoints of a run into one better predictor, in RUN/ensemble.
-
-    Weights are fitted on the validation split and the method is chosen there; the test split is read for the
-    scores alone.
-    """
-    from ensembles import Candidate, build
-    from search.results import Results
-
-    found = Results(run)
-    members = found.top(top or int(found.definition["keep_checkpoints"]))
-    if not members:
-        found.best  # noqa: B018 - says what is wrong where no trial has a score
-        raise RunError(
-            f"Expected checkpoints in {run!r}, found none: its trainable saves none. Give it save_checkpoint."
-        )
-    with found.folder.workplace(found.folder.ensemble) as folder, ExitStack() as fetched, steps("") as progress:
-        local = [
-            fetched.enter_context(found.folder.local_copy(found.folder.inside(str(m.checkpoint)))) for m in members
-        ]
-        built = build(
-            [
-                Candidate(path, m.trial_id, m.checkpoint_iteration or 0, f"{found.folder.address}/{m.checkpoint}")
-                for path, m in zip(local, members, strict=True)
-            ],
-            folder,
-            data=data,
-            seed=seed,
-            progress=lambda done, total, what: progress.update(
-                progress.task_ids[0], completed=done, total=total, description=what
-            ),
-        )
-    out.print(score_table(built.scores))
-    for item in built.set_aside:
-        out.print(f"set aside: {item.candidate.source}: {item.reason}")
-    out.print(f"ships: {built.method} ({built.reason})")
-    out.print(f"next: huetune report {run}, huetune colorize {run} IMAGE... -o DIR")
+app.command()(ensemble)
 
 
 @app.command()

@@ -41,14 +41,13 @@ def score_table(scores: pd.DataFrame) -> Table:
     """Scores of the methods of an ensemble on the test split; the gain with its interval in one column."""
     names = [str(name) for name in scores]
     gain = next(name for name in names if name.startswith("gain_") and name not in {"gain_low", "gain_high"})
-    shown = [
-        name for name in names if name not in {gain, "gain_low", "gain_high", "ships"} and not name.startswith("val_")
-    ]
-    table = Table(*shown, f"gain in {gain.removeprefix('gain_')} [95 %]", box=None)
+    measures = names[names.index("members") + 1 : names.index(gain)]
+    table = Table("method", "members", *measures, "ms", f"gain in {gain.removeprefix('gain_')} [95 %]", box=None)
     for row in scores.to_dict("records"):
-        values = [f"{row[name]:.4g}" if isinstance(row[name], float) else str(row[name]) for name in shown]
+        values = [f"{row[name]:.4g}" for name in measures]
         interval = f"{row[gain]:+.2f} [{row['gain_low']:.2f}, {row['gain_high']:.2f}]"
-        table.add_row(*values, interval, style="bold" if row["ships"] else None)
+        told = [row["method"], str(row["members"]), *values, f"{row['ms_per_example']:.3g}", interval]
+        table.add_row(*told, style="bold" if row["ships"] else None)
     return table
 
 

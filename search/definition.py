@@ -42,7 +42,8 @@ class Search:
         resources: what a trial occupies, such as {"cpu": 2, "gpu": 0.5}; None leaves it to the trainable (1 CPU).
         concurrent: trials under way at once at most; None for as many as the cluster holds.
         score: whether a trial counts by its "best" or by its "last" report.
-        keep_checkpoints: checkpoints of the run that are kept, the best ones, one a trial.
+        keep_checkpoints: trials of the run whose checkpoints are kept, the best ones.
+        snapshots: checkpoints that are kept of each of them: the one it counts by, then the latest others.
         max_failures: how often a trial that crashed is tried again before it counts as failed.
         seed: of the suggestions and, through `config["seed"]`, of the trials.
     """
@@ -60,6 +61,7 @@ class Search:
     concurrent: int | None = None
     score: Literal["best", "last"] = "best"
     keep_checkpoints: int = 8
+    snapshots: int = 1
     max_failures: int = 0
     seed: int = 0
 
@@ -71,7 +73,7 @@ class Search:
             )
         _among("mode", self.mode, ("min", "max"))
         _among("score", self.score, ("best", "last"))
-        for name, least in (("keep_checkpoints", 1), ("max_failures", 0), ("seed", 0)):
+        for name, least in (("keep_checkpoints", 1), ("snapshots", 1), ("max_failures", 0), ("seed", 0)):
             _at_least(name, getattr(self, name), least)
         for name in ("trials", "iterations", "concurrent"):
             if getattr(self, name) is not None:
@@ -174,6 +176,7 @@ class Search:
             "trainable": trainable_name(self.trainable),
             "resources": as_data(dict(self.resources)) if self.resources else None,
             "keep_checkpoints": self.keep_checkpoints,
+            "snapshots": self.snapshots,
             "space": self.axes.describe(),
         }
 

@@ -10,11 +10,11 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from search.errors import NoFinishedTrialError, RunError
+from search.errors import NoFinishedTrialError, RunError, SearchError
 from search.finalists import Finalist, finalists
 from search.records import concatenate
 from search.run_folder import RunFolder
-from search.running.ledger import FAILED
+from search.running.ledger import FAILED, Snapshot
 from search.space import Params
 
 FORMAT = "huetune-run"
@@ -23,7 +23,12 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """What one trial came to."""
+    """What one trial came to.
+
+    Attributes:
+        checkpoint: the one it counts by, relative to the run; None where none was kept.
+        snapshots: others of it, latest first.
+    """
 
     trial_id: str
     number: int
@@ -34,6 +39,30 @@ class TrialRecord:
     checkpoint: str | None
     checkpoint_iteration: int | None
     configuration: int
+    snapshots: tuple[Snapshot, ...] = ()
+
+
+@dataclass(frozen=True)
+class KeptCheckpoint:
+    """One checkpoint of a run.
+
+    Attributes:
+        iteration: the report it belongs to.
+        path: relative to the run.
+        score: the metric of its report.
+        config: of its trial.
+        configuration: the number of the trial that had this configuration first.
+        reason: why its method made the trial, such as "retest"; None where the method gives no reasons.
+    """
+
+    trial_id: str
+    number: int
+    iteration: int
+    path: str
+    score: float
+    config: Params
+    configuration: int
+    reason: str | None
 
 
 class Results:
@@ -103,11 +132,42 @@ class Results:
 
     def top(self, k: int) -> list[TrialRecord]:
         """The best k trials whose checkpoints were kept, best first; fewer where there are fewer."""
-        ranked = self._ranked()
-        if "checkpoint" not in ranked:
-            return []
-        kept = ranked[ranked["checkpoint"].notna()]
-        return [self._record(row) for _, row in kept.head(k).iterrows()]
+        return [self._record(row) for _, row in self._kept().head(k).iterrows()]
+
+    def checkpoints(self, top: int, per_trial: int = 1) -> list[KeptCheckpoint]:
+        """Checkpoints of the best trials that have any, best trial first.
+
+        Args:
+            top: how many trials.
+            per_trial: how many of each: first the one it counts by, then its snapshots, latest first. Fewer where
+                fewer were kept, see `Search.snapshots`.
+
+        Raises:
+            SearchError: one of the two is below 1.
+        """
+        for name, value in (("top", top), ("per_trial", per_trial)):
+            if value < 1:
+                raise SearchError(f"Expected {name} to be a whole number from 1, got {value!r}. Correct {name}=.")
+        found = []
+        for _, row in self._kept().head(top).iterrows():
+            trial = self._record(row)
+            # Runs from before there were snapshots do not say it.
+            score = float(row["checkpoint_score"]) if _has(row, "checkpoint_score") else trial.score
+            counted = Snapshot(str(trial.checkpoint), trial.checkpoint_iteration or 0, score)
+            found += [
+                KeptCheckpoint(
+                    trial_id=trial.trial_id,
+                    number=trial.number,
+                    iteration=one.iteration,
+                    path=one.path,
+                    score=one.score,
+                    config=trial.config,
+                    configuration=trial.configuration,
+                    reason=str(row["reason"]) if _has(row, "reason") else None,
+                )
+                for one in (counted, *trial.snapshots)[:per_trial]
+            ]
+        return found
 
     def ensemble(self) -> dict[str, Any] | None:
         """The ensemble's own description, None before `huetune ensemble`."""
@@ -143,8 +203,12 @@ class Results:
         worst_first = self.definition["mode"] == "max"
         return scored.sort_values(["score", "number"], ascending=[not worst_first, True])
 
+    def _kept(self) -> pd.DataFrame:
+        ranked = self._ranked()
+        return ranked[ranked["checkpoint"].notna()] if "checkpoint" in ranked else ranked.iloc[:0]
+
     def _record(self, row: pd.Series[Any]) -> TrialRecord:
-        kept = "checkpoint" in row and pd.notna(row["checkpoint"])
+        kept = _has(row, "checkpoint")
         return TrialRecord(
             trial_id=str(row["trial_id"]),
             number=int(row["number"]),
@@ -155,6 +219,7 @@ class Results:
             checkpoint=str(row["checkpoint"]) if kept else None,
             checkpoint_iteration=int(row["checkpoint_iteration"]) if kept else None,
             configuration=int(row.get("configuration", row["number"])),
+            snapshots=tuple(Snapshot(**one) for one in json.loads(row["snapshots"])) if _has(row, "snapshots") else (),
         )
 
     def _parts(self) -> list[pa.Table]:
@@ -165,3 +230,7 @@ class Results:
             except FileNotFoundError:
                 continue
         raise RunError(f"Expected the files in {self.folder.measurements} to hold still for a moment. Try again.")
+
+
+def _has(row: pd.Series[Any], name: str) -> bool:
+    return name in row and pd.notna(row[name])

@@ -211,6 +211,8 @@ class RunFolder:
             return
         with TemporaryDirectory(prefix="huetune-") as fetched:
             target = Path(fetched) / Path(path).name
+            if self.fs.get_file_info(path).type == pyarrow.fs.FileType.Directory:
+                target.mkdir()  # `copy_files` makes folders inside of it, not itself
             pyarrow.fs.copy_files(path, str(target), source_filesystem=self.fs)
             yield target
 

@@ -56,6 +56,7 @@ class Combiner(ABC):
     """
 
     kind: ClassVar[str]
+    asks_confidence: ClassVar[bool] = False  # whether it reads the members' log-variances
 
     @property
     @abstractmethod
@@ -119,15 +120,19 @@ class Weighted(Combiner):
 
 @dataclass(frozen=True, eq=False)
 class Subset(Combiner):
-    """A rule over some of `members` members: `positions` (m,) are theirs, in the order in which `rule` takes them.
+    """A rule over some of `size` members: `positions` (m,) are theirs, in the order in which `rule` takes them.
 
     It is narrowed to that rule before it is stored, and has no state of its own.
     """
 
     rule: Combiner
     positions: Positions
-    members: int
+    size: int
     kind: ClassVar[str] = "subset"
+
+    @property
+    def members(self) -> int:
+        return self.size
 
     @property
     def used(self) -> Positions:

@@ -7,7 +7,7 @@ clipping or rounding.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,10 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-_VALUES_AT_ONCE = 2**21  # 16 MiB of float64 errors, however many examples a batch brings
+# Errors and products are float64: float32 products are off by 3e-7 of an entry, and errors rounded to it by 2e-9 still.
+_VALUES_AT_ONCE = 2**19  # 4 MiB of errors, which stay in the processor's cache, whatever a batch brings
+_CHUNK = 768  # values of a product, and rows of it: the matrices for which BLAS needs no packing of its own
+_ROWS = 8
 
 
 class BadPredictions(ValueError):
@@ -29,17 +32,22 @@ class BadPredictions(ValueError):
 
 def check_predictions(member: int, predictions: Any, shape: tuple[int, ...]) -> npt.NDArray[Any]:
     """The predictions as an array, or `BadPredictions` if they have another shape or hold NaN or infinity."""
-    values = np.asarray(predictions)
-    if values.shape != shape:
-        raise BadPredictions(member, f"expected predictions of shape {shape}, got {values.shape}.")
-    if not np.issubdtype(values.dtype, np.floating):
-        raise BadPredictions(member, f"expected predictions in floating point, got {values.dtype}.")
+    values = _shaped(member, predictions, shape)
     finite = np.isfinite(values)
     if not finite.all():
         bad = values.size - int(finite.sum())
         raise BadPredictions(
             member, f"expected finite predictions, got NaN or infinity in {bad} of {values.size} values."
         )
+    return values
+
+
+def _shaped(member: int, predictions: Any, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    values = np.asarray(predictions)
+    if values.shape != shape:
+        raise BadPredictions(member, f"expected predictions of shape {shape}, got {values.shape}.")
+    if not np.issubdtype(values.dtype, np.floating):
+        raise BadPredictions(member, f"expected predictions in floating point, got {values.dtype}.")
     return values
 
 
@@ -64,20 +72,21 @@ class ErrorGram:
         """
         if len(predictions) != self._members:
             raise ValueError(f"Expected the predictions of {self._members} members, got {len(predictions)}.")
-        if targets.size == 0:
-            raise ValueError(f"Expected at least one value in the targets, got shape {targets.shape}.")
+        targets = np.asarray(targets)
+        if targets.dtype.kind not in "fiu" or targets.size == 0:
+            raise ValueError(
+                f"Expected targets (B, ...) of at least one number, got shape {targets.shape} of {targets.dtype}."
+            )
         if not np.isfinite(targets).all():
             raise ValueError("Expected finite targets, got NaN or infinity; errors cannot be told without targets.")
+        shaped = [_shaped(member, values, targets.shape) for member, values in enumerate(predictions)]
         examples = len(targets)
-        flat = [
-            check_predictions(member, values, targets.shape).reshape(examples, -1)
-            for member, values in enumerate(predictions)
-        ]
-        truth = targets.reshape(examples, -1)  # (B, V)
-        step = max(1, _VALUES_AT_ONCE // (self._members * truth.shape[1]))
-        for start in range(0, examples, step):
-            part = slice(start, start + step)
-            self._blocks.append(_gram([values[part] for values in flat], truth[part]))
+        gram = _gram([values.reshape(examples, -1) for values in shaped], targets.reshape(examples, -1))
+        # What is not finite shows on the diagonal, which spares a pass over the predictions.
+        for member in np.flatnonzero(~np.isfinite(np.diagonal(gram, axis1=1, axis2=2)).all(axis=0)):
+            check_predictions(int(member), shaped[member], targets.shape)
+            raise BadPredictions(int(member), "expected errors that can be squared in float64, got larger ones.")
+        self._blocks.append(gram)
 
     def drop(self, member: int) -> None:
         """Forget one member; the members after it move up by one."""
@@ -95,11 +104,68 @@ class ErrorGram:
 
 
 def _gram(predictions: Sequence[npt.NDArray[Any]], truth: npt.NDArray[Any]) -> Floats:
+    """(B, k, k), of k predictions (B, V). Not finite where they are not."""
+    members, (examples, values) = len(predictions), truth.shape
+    total = np.zeros((examples, members, members))
+    at_once = max(1, _VALUES_AT_ONCE // (members + 1))
+    with np.errstate(invalid="ignore", over="ignore"):
+        for columns in _parts(values, at_once):
+            for rows in _parts(examples, max(1, at_once // values)):
+                part = [predicted[rows, columns] for predicted in predictions]
+                total[rows] += _products(_errors(part, truth[rows, columns]))
+        total /= values
+    return total
+
+
+def _parts(total: int, size: int) -> Iterator[slice]:
+    for start in range(0, total, size):
+        yield slice(start, min(start + size, total))
+
+
+def _errors(predictions: Sequence[npt.NDArray[Any]], truth: npt.NDArray[Any]) -> Floats:
+    """The errors in chunks of C values, (B, V / C, k + 1, C): after those of k members (B, V) comes the truth itself.
+
+    Chunks are of one size; zeros fill the last one.
+    """
     examples, values = truth.shape
-    errors = np.empty((examples, len(predictions), values))  # (B, k, V)
-    for member, predicted in enumerate(predictions):
-        np.subtract(predicted, truth, out=errors[:, member], dtype=np.float64)
-    return np.asarray(errors @ errors.transpose(0, 2, 1) / values, dtype=np.float64)
+    chunks = -(-values // _CHUNK)
+    size = -(-values // chunks)
+    full, rest = divmod(values, size)
+    errors = np.empty((examples, chunks, len(predictions) + 1, size))
+    if rest:
+        errors[:, full, :, rest:] = 0  # what lies there may be NaN
+    for member, given in enumerate([*predictions, truth]):
+        errors[:, :full, member] = given[:, : full * size].reshape(examples, full, size)
+        if rest:
+            errors[:, full, member, :rest] = given[:, full * size :]
+    errors[:, :, :-1] -= errors[:, :, -1:].copy()
+    return errors
+
+
+def _products(errors: Floats) -> Floats:
+    """Sums of e_i * e_j over all chunks, (B, k, k), from `_errors`: the upper half, mirrored.
+
+    A few rows at a time, from the diagonal on. The truth in the last row goes along and is cut off: for a matrix and
+    its own transpose NumPy would call BLAS's syrk, which is slower than these products of small matrices.
+    """
+    examples, _, rows, _ = errors.shape
+    members = rows - 1
+    turned = errors.transpose(0, 1, 3, 2)
+    result = np.empty((examples, members, members))
+    for part in _parts(members, _ROWS):
+        block = (errors[:, :, part] @ turned[..., part.start :]).sum(axis=1)[..., :-1]
+        result[:, part.start :, part] = block.transpose(0, 2, 1)
+        result[:, part, part.start :] = block
+    return result
+
+
+def check_gram(gram: Floats, dimensions: int = 2) -> None:
+    """`ValueError` unless it is a finite Gram matrix (k, k), or for 3 dimensions one for each example (N, k, k)."""
+    if gram.ndim != dimensions or gram.shape[-1] != gram.shape[-2] or not gram.size:
+        expected = "a Gram matrix (k, k)" if dimensions == 2 else "a Gram matrix for each example (N, k, k)"
+        raise ValueError(f"Expected {expected} with k >= 1, got shape {gram.shape}.")
+    if not np.isfinite(gram).all():
+        raise ValueError("Expected a finite Gram matrix, got NaN or infinity.")
 
 
 def check_weights(weights: npt.NDArray[Any] | Sequence[float], members: int) -> Floats:

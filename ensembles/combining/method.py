@@ -124,3 +124,15 @@ class InMemory:
     def of(self, members: Sequence[int] | Positions) -> InMemory:
         chosen = self._predicted.of(members)
         return InMemory(self.measures, chosen, self._targets, self.groups, self._at_once)
+
+
+def fold_of(groups: npt.NDArray[np.int64], folds: int = 5, seed: int = 0) -> npt.NDArray[np.intp]:
+    """The fold (N,) of each example, from 0; groups (N,) are never split apart.
+
+    With fewer groups than folds each group is a fold of its own. Raises `ValueError` for fewer than two folds.
+    """
+    if folds < 2:
+        raise ValueError(f"Expected folds >= 2, got {folds}.")
+    names, group_of = np.unique(groups, return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(names)) % min(folds, len(names))
+    return np.asarray(order[group_of], dtype=np.intp)

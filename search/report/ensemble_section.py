@@ -19,6 +19,7 @@ from search.report.wording import (
     with_unit,
 )
 
+_ASIDE = {"ambiguity", "memory_mib"}  # columns of the table of scores that are not shown
 KIND_NAMES = {"line": "line", "best_single": "best single", "ensemble": "ensemble", "truth": "truth"}
 
 
@@ -96,7 +97,7 @@ def _example(example: ensemble_tables.Example, kinds: Sequence[str], metric: str
 
 def _score_table(scores: pd.DataFrame) -> str:
     metric = scores.attrs["metric"]
-    measures = [c for c in scores.columns[6:] if not c.startswith("val_")]
+    measures = [c for c in scores.columns[6:] if not c.startswith("val_") and c not in _ASIDE]
     unit = metric_unit(metric)
     named = [esc(capital(metric_name(str(c)))) for c in measures]
     head = ["Method", "Members", f"Gain{f', {unit}' if unit else ''}", "95 % interval", *named]
@@ -130,19 +131,26 @@ def _members(results: RunReader, snap: Snapshot) -> str:
     members = ensemble_tables.members(results, snap)
     if members is None:
         return ""
-    heaviest = max(float(members["weight"].max()), 1e-9)
+    weighed = bool(members["weight"].notna().all())
+    heaviest = max(float(members["weight"].max()), 1e-9) if weighed else 1.0
     rows = []
     for member in records(members):
         of_run = member["number"] is not None and member["number"] == member["number"]
         name = trial_link(int(member["number"])) if of_run else esc(member["name"])
+        if not weighed:
+            rows.append(f'<li><span class="who">{name}</span></li>')
+            continue
         width = 100 * member["weight"] / heaviest
         rows.append(
             f'<li><span class="who">{name}</span><span class="bar"><i style="width:{width:.1f}%"></i></span>'
             f'<span class="share">{100 * member["weight"]:.0f} %</span></li>'
         )
     caption = "How much each checkpoint counts in the ensemble in use."
+    if not weighed:
+        caption = "The checkpoints of the ensemble in use. It is more than a weighted mean: none has a single weight."
     bars = f'<ul class="weights">{"".join(rows)}</ul>'
-    return f'<div class="card"><h3>Members and weights</h3><p class="caption">{caption}</p>{bars}</div>'
+    title = "Members and weights" if weighed else "Members"
+    return f'<div class="card"><h3>{title}</h3><p class="caption">{caption}</p>{bars}</div>'
 
 
 def _correlation(results: RunReader, snap: Snapshot, sheet: Figures) -> str:

@@ -87,15 +87,22 @@ def single_on_test(table: pd.DataFrame | None, metric: str) -> float | None:
 
 
 def members(results: RunReader, snap: Snapshot) -> pd.DataFrame | None:
-    """number (None where the trial is not of this run), weight, iteration, name: heaviest first."""
+    """number (None where the trial is not of this run), weight, iteration, name: heaviest first.
+
+    The weight is NaN where the rule that combines them is more than a weighted mean.
+    """
     ensemble = results.ensemble()
     if not ensemble or not ensemble.get("members"):
         return None
     numbers = dict(zip(snap.trials["trial_id"], snap.trials["number"], strict=True))
+    settings = (ensemble.get("rule") or {}).get("settings") or {}
+    weights = settings.get("weights") or []
+    if len(weights) != len(ensemble["members"]):
+        weights = [math.nan] * len(ensemble["members"])
     rows = [
         {
             "number": numbers.get(member.get("trial_id")),
-            "weight": float(member.get("weight") or 0.0),
+            "weight": float(weights[index]),
             "iteration": member.get("iteration"),
             "name": str(member.get("source") or member.get("folder") or index),
         }

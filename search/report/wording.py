@@ -11,7 +11,7 @@ import numpy as np
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"
 UNITS = {"psnr": "dB", "snr": "dB", "ciede2000": "ΔE"}
-NAMES = {"ciede2000": "CIEDE2000"}
+NAMES = {"ciede2000": "CIEDE2000", "ms_per_example": "ms an example"}
 ACRONYMS = {"psnr", "snr", "ssim", "mse", "rmse", "mae", "auc", "fid", "iou", "map", "lpips", "nll", "bleu"}
 
 

@@ -6,7 +6,7 @@ An event is a dict of JSON with the names "event" and "trial"; `Ledger.apply` sa
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -17,6 +17,19 @@ Status = Literal["pending", "running", "finished", "stopped", "failed", "out of 
 # How a trial can have ended; the others go on when the run does.
 ENDED = frozenset({"finished", "stopped", "failed", "out of memory"})
 FAILED = frozenset({"failed", "out of memory"})
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A checkpoint of a trial beside the one that it counts by, from another of its reports.
+
+    path: relative to the run.
+    score: the metric of its report.
+    """
+
+    path: str
+    iteration: int
+    score: float
 
 
 @dataclass
@@ -44,6 +57,8 @@ class Entry:
     kept: str | None = None
     kept_iteration: int | None = None
     kept_score: float | None = None
+    # Others of a trial that has one, latest first.
+    snapshots: tuple[Snapshot, ...] = ()
     # The one to go on from, and the report it belongs to.
     latest: str | None = None
     latest_iteration: int = 0
@@ -51,6 +66,13 @@ class Entry:
     # Where Ray Tune has put checkpoints of it, session by session, relative to the run.
     places: set[str] = field(default_factory=set)
     values: dict[int, float] = field(default_factory=dict, repr=False)
+    # Where Ray Tune has put that of each iteration; it deletes older ones, and all are gone once the trial has ended.
+    saved: dict[int, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def named(self) -> frozenset[str]:
+        """The folders in which checkpoints of it are kept, relative to the run."""
+        return frozenset(snapshot.path for snapshot in self.snapshots) | ({self.kept} if self.kept else frozenset())
 
 
 class Ledger:
@@ -76,7 +98,9 @@ class Ledger:
                 "config": trial, config: another than it began with;
                 "report": trial, iteration, seconds, node, value (None where the metric was unusable);
                 "checkpoint": trial, path, iteration, seconds: one to go on from;
-                "keep": trial, path, iteration, score; path None where the trial's has given way to a better one;
+                "keep": trial, path, iteration, score; path None where the trial's has given way to a better one, and
+                    its snapshots with it;
+                "snapshots": trial, snapshots: all that are kept now beside that one, each with path, iteration, score;
                 "end": trial, status, error, ended_by (what stopped it), time.
             Times are seconds since 1970.
         """
@@ -97,11 +121,20 @@ class Ledger:
             entry.latest, entry.latest_iteration = event["path"], event["iteration"]
             entry.latest_seconds = event["seconds"]
             entry.places.add(event["path"].rpartition("/")[0])
+            # A trial that had to go back has left those behind that it had made from there on.
+            earlier = {iteration: path for iteration, path in entry.saved.items() if iteration < event["iteration"]}
+            entry.saved = earlier | {event["iteration"]: event["path"]}
+            entry.snapshots = tuple(one for one in entry.snapshots if one.iteration < event["iteration"])
         elif kind == "keep":
             entry.kept, entry.kept_iteration, entry.kept_score = event["path"], event["iteration"], event["score"]
+            if entry.kept is None:
+                entry.snapshots = ()
+        elif kind == "snapshots":
+            entry.snapshots = tuple(Snapshot(**snapshot) for snapshot in event["snapshots"])
         elif kind == "end":
             entry.status, entry.error, entry.ended = event["status"], event["error"], _moment(event["time"])
             entry.ended_by = event["ended_by"]
+            entry.saved = {}
 
     def better(self, value: float, than: float | None) -> bool:
         """Whether a value of the metric beats another; anything beats None."""
@@ -133,6 +166,8 @@ class Ledger:
             "node": entry.node,
             "checkpoint": entry.kept,
             "checkpoint_iteration": entry.kept_iteration,
+            "checkpoint_score": entry.kept_score,
+            "snapshots": json.dumps([asdict(one) for one in entry.snapshots]) if entry.snapshots else None,
             "error": entry.error,
             "ended_by": entry.ended_by,
             "started": entry.started,

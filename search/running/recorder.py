@@ -26,8 +26,8 @@ from search.run_folder import RunFolder
 from search.running.failures import explain
 from search.running.guard import AUTOMATIC, Guard
 from search.running.journal import Journal
-from search.running.keeper import Keeper, let_go
-from search.running.ledger import ENDED, Entry, Event, Ledger
+from search.running.keeper import Keeper, keep_beside, let_go
+from search.running.ledger import ENDED, Entry, Event, Ledger, Snapshot
 from search.running.measurements import Measurements
 from search.running.study_file import StudyFile
 from search.space import Params, as_data, flatten, nest
@@ -46,7 +46,8 @@ class Recorder(Callback):
         journal: where events go first.
         ledger: what is known of the trials, from earlier sessions of the run too.
         guard: says which trials failed and which ran to their full length.
-        keep: checkpoints of the run to keep, one a trial.
+        keep: trials of the run whose checkpoints are kept.
+        snapshots: checkpoints of each of them.
         method: what suggests the trials.
         study: the trials as Optuna sees them.
         clock: seconds that only go up.
@@ -60,6 +61,7 @@ class Recorder(Callback):
         guard: Guard,
         *,
         keep: int,
+        snapshots: int = 1,
         method: Any,
         study: StudyFile,
         clock: Callable[[], float] = time.monotonic,
@@ -70,11 +72,11 @@ class Recorder(Callback):
         self._journal = journal
         self._method = method
         self._study = study
-        self._keeper = Keeper(ledger, keep)
+        self._keeper = Keeper(ledger, keep, snapshots)
         self._measurements = Measurements(folder)
         self._clock = clock
         self._touched: dict[str, Entry] = {}
-        self._obsolete: list[str] = []
+        self._obsolete: set[str] = set()
         self._configs: dict[str, Params] = {}
         self._ended = False
         self._last_write, self._last_cost = clock(), 0.0
@@ -92,7 +94,7 @@ class Recorder(Callback):
             if event["event"] == "report":
                 reports.append(_measurement(event))
         self._measurements.begin_again(reports)
-        kept = {entry.kept for entry in self.ledger.entries.values()}
+        kept = {path for entry in self.ledger.entries.values() for path in entry.named}
         for folder in self.folder.folders(self.folder.checkpoints):
             # A session that was killed while it kept or dropped a checkpoint leaves one that no row names.
             if folder.removeprefix(f"{self.folder.root}/") not in kept:
@@ -179,7 +181,9 @@ class Recorder(Callback):
         )
         value = flatten_dict(trial.last_result).get(self.guard.metric)
         if is_finite_number(value) and trial.trial_id not in self.guard.failures:
+            held = entry.named
             self._weigh(entry, float(value), checkpoint)
+            self._keep_beside(entry, held)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Write what is due."""
@@ -213,14 +217,14 @@ class Recorder(Callback):
 
     def reconsider(self, entry: Entry, checkpoint: str) -> None:
         """Weigh a trial's latest checkpoint again: the session that wrote it may have ended before it did."""
-        value = entry.values.get(entry.latest_iteration)
+        value, held = entry.values.get(entry.latest_iteration), entry.named
         if value is not None and (entry.kept_iteration or 0) < entry.latest_iteration:
             self._weigh(entry, value, Checkpoint(path=checkpoint, filesystem=self.folder.fs))
+        self._keep_beside(entry, held)
 
     def end(self, entry: Entry, status: str, error: str | None = None) -> None:
         """Note the end of a trial, and let go of the checkpoints that only a trial under way needs."""
         if status not in {"finished", "stopped"} and entry.kept is not None:
-            self._obsolete.append(entry.kept)
             self._note(let_go(entry))
         stopped_by = self.guard.stop.reason_for(entry.trial_id) or "the scheduler"
         self._note(
@@ -246,16 +250,19 @@ class Recorder(Callback):
             self.folder.write_table(self.folder.trials, table_of(rows))
         self._study.update(self._touched.values())
         # Only now does no row name them any more.
-        for path in self._obsolete:
+        for path in sorted(self._obsolete):
             self.folder.delete_folder(self.folder.inside(path))
-        self._obsolete, self._touched, self._ended = [], {}, False
+        self._obsolete, self._touched, self._ended = set(), {}, False
         self._last_write = self._clock()
         self._last_cost = self._last_write - began
 
     def _note(self, event: Event) -> None:
+        entry = self.ledger.entries.get(event["trial"])
+        before = entry.named if entry else frozenset()
         self._journal.append(event)
         self.ledger.apply(event)
-        self._touched[event["trial"]] = self.ledger.entries[event["trial"]]
+        entry = self._touched[event["trial"]] = self.ledger.entries[event["trial"]]
+        self._obsolete = (self._obsolete | before) - entry.named
 
     def _note_config(self, trial: Trial) -> None:
         """Population based training gives a trial another configuration on the way."""
@@ -268,13 +275,27 @@ class Recorder(Callback):
 
     def _weigh(self, entry: Entry, value: float, checkpoint: Checkpoint) -> None:
         for event in self._keeper.weigh(entry, value):
-            other = self.ledger.entries[event["trial"]]
-            if other.kept is not None and other.kept != event["path"]:
-                self._obsolete.append(other.kept)
             if event["path"] is not None:
                 kept = self.folder.inside(event["path"])
                 self.folder.copy_folder(checkpoint.path, kept, checkpoint.filesystem)
             self._note(event)
+
+    def _keep_beside(self, entry: Entry, held: frozenset[str]) -> None:
+        """Keep snapshots; what the trial counted by until now is in `held`, and lies where it shall be as one."""
+
+        def source(snapshot: Snapshot) -> str:
+            return self.folder.inside(entry.saved[snapshot.iteration])
+
+        def there(snapshot: Snapshot) -> bool:
+            return snapshot.path in held or self.folder.exists(source(snapshot))
+
+        snapshots = self._keeper.snapshots(entry, there)
+        if snapshots == entry.snapshots:
+            return
+        for snapshot in snapshots:
+            if snapshot.path not in held:
+                self.folder.copy_folder(source(snapshot), self.folder.inside(snapshot.path))
+        self._note(keep_beside(entry, snapshots))
 
     def _sweep(self, entry: Entry) -> None:
         for place in entry.places:

@@ -74,6 +74,7 @@ class Session:
             Ledger(search.mode, search.score),
             self._guard,
             keep=search.keep_checkpoints,
+            snapshots=search.snapshots,
             method=method,
             study=StudyFile(folder, record.name, search.mode, search.score, search.axes),
         )
@@ -217,7 +218,7 @@ class Session:
                 storage_filesystem=self._folder.fs,
                 stop=self._guard,
                 failure_config=tune.FailureConfig(max_failures=search.max_failures),
-                checkpoint_config=_checkpoints(trainable, scheduler),
+                checkpoint_config=_checkpoints(trainable, scheduler, search.snapshots),
                 callbacks=[self._recorder, progress, Halt(self._guard, saves)],
                 verbose=0,
             ),
@@ -262,14 +263,15 @@ def _saves(trainable: Any) -> bool:
     return not inspect.isclass(trainable) or _overrides(trainable, "save_checkpoint")
 
 
-def _checkpoints(trainable: Any, scheduler: TrialScheduler | None) -> tune.CheckpointConfig:
+def _checkpoints(trainable: Any, scheduler: TrialScheduler | None, snapshots: int) -> tune.CheckpointConfig:
     """Classes that can be saved are, after every report; functions save themselves.
 
     The one before the latest is kept too: whichever of the two the journal names last is there. Population based
-    training copies them between trials, and wants them to stay a while longer.
+    training copies them between trials, and wants them to stay a while longer. So do snapshots: a trial that comes to
+    be among the best finds its earlier ones still there.
     """
     saves = inspect.isclass(trainable) and _saves(trainable)
-    keep = 4 if isinstance(scheduler, PopulationBasedTraining) else 2
+    keep = max(4 if isinstance(scheduler, PopulationBasedTraining) else 2, snapshots)
     return tune.CheckpointConfig(num_to_keep=keep, checkpoint_frequency=int(saves), checkpoint_at_end=saves)
 
 

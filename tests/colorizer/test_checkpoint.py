@@ -27,6 +27,12 @@ def save(folder, **changes):
     return generator
 
 
+def save_generator_only(folder, **notes):
+    generator = build_generator(CONFIG)
+    checkpoint.write(folder, Description(CONFIG, notes=notes), {checkpoint.GENERATOR: generator.state_dict()})
+    return generator
+
+
 def rewrite_description(folder, **changes):
     """Change checkpoint.json as a program would, with a digest that fits."""
     path = folder / checkpoint.DESCRIPTION
@@ -106,6 +112,38 @@ def test_a_missing_or_cut_file_is_named(tmp_path, name):
     (tmp_path / name).unlink()
     with pytest.raises(CheckpointError, match=rf"{name}, found: No such file"):
         load_generator(tmp_path)
+
+
+def test_a_checkpoint_may_hold_the_generator_alone_and_replaces_a_whole_one(tmp_path):
+    save(tmp_path)
+    generator = save_generator_only(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [checkpoint.DESCRIPTION, checkpoint.GENERATOR]
+    loaded, description = load_generator(tmp_path)
+    assert list(description.files) == [checkpoint.GENERATOR]
+    lines = torch.rand(2, 1, 5, 7)
+    assert torch.allclose(predict(loaded, lines), predict(generator, lines), atol=1e-5)
+
+
+def test_a_checkpoint_without_its_generator_or_with_a_file_unknown_is_refused(tmp_path):
+    save(tmp_path)
+    files = json.loads((tmp_path / "checkpoint.json").read_text())["files"]
+    rewrite_description(
+        tmp_path, files={name: digest for name, digest in files.items() if name != "generator.safetensors"}
+    )
+    with pytest.raises(CheckpointError, match=r"SHA-256 of generator\.safetensors in .*found none"):
+        read(tmp_path)
+    rewrite_description(tmp_path, files=files | {"../other": "ab"})
+    with pytest.raises(CheckpointError, match=r"some of generator\.safetensors, .*found '\.\./other'"):
+        read(tmp_path)
+
+
+def test_notes_come_back_and_those_that_json_cannot_hold_leave_the_folder_as_it_was(tmp_path):
+    save_generator_only(tmp_path, soup=["a", "b"], gain=0.25)
+    assert read(tmp_path).notes == {"soup": ["a", "b"], "gain": 0.25}
+    for wrong in (object(), float("nan")):
+        with pytest.raises(ValueError, match=r"Expected notes that JSON can hold, got \{'wrong'"):
+            save_generator_only(tmp_path, wrong=wrong)
+    assert read(tmp_path).notes == {"soup": ["a", "b"], "gain": 0.25}
 
 
 def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path):

@@ -1,5 +1,9 @@
+import copy
+
 import numpy as np
 import pytest
+import safetensors.numpy
+import torch
 from PIL import Image, ImageDraw
 
 from colorizer.checkpoint import CheckpointError
@@ -10,6 +14,8 @@ from colorizer.inference import Colorizer, colorize_image, load_predictor
 from colorizer.prepare import prepare
 from colorizer.sampling import to_floats, to_pixels
 from colorizer.training import Trainer
+from ensembles.capabilities import Flippable, Retrainable, TorchPredictor
+from ensembles.predictor import verify_checkpoint
 
 SIZE = 16
 CONFIG = TrainingConfig(channels=4, levels=2, discriminator_channels=4, size=SIZE, batch_size=3)
@@ -29,7 +35,7 @@ def folder(tmp_path):
     lines, colors = (rng.integers(0, 256, (5, c, SIZE, SIZE), dtype=np.uint8) for c in (1, 3))
     trainer = Trainer(CONFIG, Drawings(list("abcde"), np.arange(5), lines, colors))
     trainer.train(2)
-    trainer.save(tmp_path / "checkpoint")
+    trainer.save(tmp_path / "checkpoint", {"psnr": 17.5})
     return tmp_path / "checkpoint"
 
 
@@ -105,6 +111,80 @@ class TestLoadPredictor:
     def test_a_dataset_that_is_not_there_is_named(self, folder, tmp_path):
         with pytest.raises(DatasetError, match="nowhere"):
             next(load_predictor(folder, tmp_path / "nowhere").batches("val"))
+
+
+class TestWhatAnEnsembleMayDo:
+    def test_a_colorizer_is_all_that_ensembles_look_for(self, folder):
+        for colorizer in (make_colorizer(), load_predictor(folder)):
+            for capability in (Flippable, TorchPredictor, Retrainable):
+                assert isinstance(colorizer, capability)
+
+    def test_the_module_computes_what_a_call_does(self, folder):
+        colorizer, lines = load_predictor(folder), some_lines(3, 1, 5, 7)
+        colorizer.module.train()
+        with torch.no_grad():
+            assert np.array_equal(colorizer.module(torch.from_numpy(lines)).numpy(), colorizer(lines))
+
+    def test_parameters_are_the_weights_of_the_generator(self, folder):
+        weights = safetensors.numpy.load_file(folder / "generator.safetensors")
+        trained = [w for name, w in weights.items() if "running" not in name and "num_batches" not in name]
+        assert load_predictor(folder).parameters == sum(weight.size for weight in trained)
+
+    def test_another_module_takes_the_place_of_the_first_which_stays_as_it_was(self, folder):
+        colorizer, lines = load_predictor(folder), some_lines(2, 1, 5, 7)
+        before = colorizer(lines)
+        other = copy.deepcopy(colorizer.module)
+        with torch.no_grad():
+            for weight in other.parameters():
+                weight.mul_(0.5)
+        replaced = colorizer.with_module(other)
+        assert np.array_equal(colorizer(lines), before)
+        assert not np.allclose(replaced(lines), before, atol=1e-3)
+        assert (replaced.size, replaced.output, replaced.gain_metric) == (SIZE, "colours", "psnr")
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            (
+                {"channels": 6},
+                r"Expected down\.0\.0\.weight as float32 \(4, 1, 4, 4\) in the module, found .*\(6, 1, 4, 4\)",
+            ),
+            ({"activation": "silu"}, "Expected a generator with the layers of this one, got UNet with others"),
+            ({"norm": "instance"}, "Expected a generator with the layers of this one, got UNet with others"),
+        ],
+    )
+    def test_a_module_of_another_architecture_is_refused(self, changes, message):
+        other = build_generator(TrainingConfig.from_dict({**CONFIG.to_dict(), **changes}))
+        with pytest.raises(CheckpointError, match=message):
+            make_colorizer().with_module(other)
+        with pytest.raises(CheckpointError, match="got Linear with others"):
+            make_colorizer().with_module(torch.nn.Linear(1, 1))
+
+    def test_dropout_is_no_difference_between_two_that_only_predict(self):
+        other = build_generator(TrainingConfig.from_dict({**CONFIG.to_dict(), "dropout": 0.5}))
+        make_colorizer().with_module(other)
+
+    def test_what_is_saved_is_a_checkpoint_that_can_predict_and_not_go_on(self, folder, tmp_path):
+        colorizer, lines = load_predictor(folder), some_lines(2, 1, 5, 7)
+        colorizer.save(tmp_path / "saved", made_by="a test")
+        assert verify_checkpoint(tmp_path / "saved").predictor == "colorizer"
+        again = load_predictor(tmp_path / "saved")
+        assert np.array_equal(again(lines), colorizer(lines))
+        first, second = colorizer.description, again.description
+        assert (second.config, second.data, second.metrics) == (first.config, first.data, {"psnr": 17.5})
+        assert second.notes == {"made_by": "a test"}
+        trainer = Trainer(CONFIG, Drawings(["a"], np.arange(1), *(np.zeros((1, c, 16, 16), np.uint8) for c in (1, 3))))
+        with pytest.raises(CheckpointError, match="holds a generator only: it can predict, not go on training"):
+            trainer.restore(tmp_path / "saved")
+
+    def test_scores_of_other_weights_are_not_those_of_a_replaced_module(self, folder, tmp_path):
+        colorizer = load_predictor(folder)
+        colorizer.with_module(build_generator(CONFIG)).save(tmp_path / "saved")
+        assert load_predictor(tmp_path / "saved").description.metrics == {}
+
+    def test_a_colorizer_that_came_from_no_checkpoint_cannot_be_saved(self, tmp_path):
+        with pytest.raises(CheckpointError, match="got one without; use load_predictor"):
+            make_colorizer().save(tmp_path / "saved")
 
 
 class TestBatches:

@@ -18,3 +18,17 @@ def tiny(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.delitem(importlib.import_module("sys").modules, "tiny_predictors", raising=False)
     return importlib.import_module("tiny_predictors")
+
+
+@pytest.fixture
+def torch_tiny(tmp_path, monkeypatch):
+    """The module of tiny predictors of PyTorch, installed beside `tiny` with an entry point of its own."""
+    site = tmp_path / "torch-site"
+    info = site / "torch_predictors-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: torch-predictors\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[huetune.predictors]\ntiny-torch = torch_predictors:load\n")
+    (site / "torch_predictors.py").write_bytes(Path(__file__).with_name("torch_predictors.py").read_bytes())
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.delitem(importlib.import_module("sys").modules, "torch_predictors", raising=False)
+    return importlib.import_module("torch_predictors")

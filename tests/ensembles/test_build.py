@@ -11,7 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from ensembles import Candidate, Ensemble, NoMembers, build, load_predictor
+from ensembles import Candidate, Ensemble, Limits, NoMembers, PredictionCache, load_predictor
+from ensembles import build as build_any
+
+PLAIN = ("best_single", "mean", "simplex", "simplex_log", "greedy")
+TOLD_BY_CLOCK = ["ms_per_example", "memory_mib", "frontier"]
+
+
+def build(candidates, output, methods=PLAIN, **settings):
+    return build_any(candidates, output, methods=methods, **settings)
 
 
 @pytest.fixture
@@ -45,7 +53,7 @@ def test_members_with_errors_apart_make_an_ensemble_that_is_surely_better(tiny, 
     assert [item.trial_id for item in report.members] == ["t0", "t1", "t2", "t3"]
     table = pd.read_parquet(tmp_path / "ensemble" / "scores.parquet")
     pd.testing.assert_frame_equal(table, report.scores)
-    assert table["method"].tolist() == ["best_single", "mean", "simplex", "simplex_log", "greedy"]
+    assert table["method"].tolist() == list(PLAIN)
     assert table["ships"].tolist() == [method == report.method for method in table["method"]]
     rows = table.set_index("method")
     assert (rows.loc["best_single", ["gain_psnr", "gain_low", "gain_high"]] == 0).all()
@@ -67,12 +75,13 @@ def test_the_files_say_what_was_built(checkpoint, tmp_path):
     content = json.loads((tmp_path / "ensemble" / "ensemble.json").read_text())
     assert content["format"] == "huetune-ensemble"
     assert content["method"] == report.method
-    assert sum(member["weight"] for member in content["members"]) == pytest.approx(1)
+    assert sum(content["rule"]["settings"]["weights"]) == pytest.approx(1)
     assert {member["trial_id"] for member in content["members"]} == {"good", "other"}  # none of weight zero
     assert sorted(os.listdir(tmp_path / "ensemble" / "members")) == ["00", "01"]
     assert content["methods"]["mean"]["members"][2] == {
         "trial_id": "hopeless",
         "iteration": 5,
+        "flip": False,
         "weight": 1 / 3,
     }
     assert content["seed"] == 7
@@ -143,7 +152,8 @@ def test_a_flipped_byte_and_every_other_failure_is_left_out_with_its_reason(chec
     assert [item["trial_id"] for item in content["set_aside"]] == list(reasons)
     assert content["set_aside"][0]["checkpoint"] == "runs/x/damaged"
     alone = build(good, tmp_path / "alone")
-    pd.testing.assert_frame_equal(alone.scores, report.scores)  # what failed leaves no trace in what is left
+    left = report.scores.drop(columns=TOLD_BY_CLOCK)  # what failed leaves no trace in it
+    pd.testing.assert_frame_equal(alone.scores.drop(columns=TOLD_BY_CLOCK), left)
 
 
 def test_two_identical_members_count_once(checkpoint, tmp_path):
@@ -164,7 +174,8 @@ def test_no_usable_checkpoint_is_an_error_that_gives_every_reason(checkpoint, tm
 def test_one_member_is_an_ensemble_of_one(checkpoint, tmp_path):
     report = build([checkpoint("a", seed=1)], tmp_path / "e")
     assert report.method == "best_single"
-    assert report.scores["psnr"].nunique() == 1
+    assert report.scores["method"].tolist() == ["best_single"]
+    assert report.unsuited["mean"] == "there is one member alone, and nothing to weigh"
     assert Ensemble.load(tmp_path / "e").weights.tolist() == [1.0]
 
 
@@ -172,7 +183,7 @@ def test_the_best_single_model_ships_where_no_blend_beats_it_on_validation(check
     twin = checkpoint("twin", seed=1, scale=0.6)  # the same errors, larger
     report = build([checkpoint("a", seed=1, scale=0.5), twin], tmp_path / "e")
     assert report.method == "best_single"
-    assert "no blend has a better cross-fitted psnr on validation" in report.reason
+    assert "nothing has a better cross-fitted psnr on validation" in report.reason
     assert [member.trial_id for member in Ensemble.load(tmp_path / "e").members] == ["a"]
 
 
@@ -182,8 +193,8 @@ def test_the_test_split_chooses_nothing(checkpoint, sizes, tmp_path):
     other = build(candidates, tmp_path / "other", data=sizes(test=17))
     assert one.method == other.method
     assert one.scores["val_psnr"].tolist() == other.scores["val_psnr"].tolist()
-    for method, weights in one.weights.items():
-        np.testing.assert_array_equal(weights, other.weights[method])
+    chosen = [json.loads((tmp_path / name / "ensemble.json").read_text()) for name in ("one", "other")]
+    assert chosen[0] == chosen[1]
     assert one.scores["psnr"].tolist() != other.scores["psnr"].tolist()
 
 
@@ -229,7 +240,10 @@ def test_a_build_gives_the_same_files_twice(checkpoint, tmp_path):
     candidates = [checkpoint(f"t{number}", seed=number) for number in range(3)]
     for name in ("one", "two"):
         build(candidates, tmp_path / name, seed=3)
-    for name in ("ensemble.json", "scores.parquet", "correlation.parquet", "pictures.parquet"):
+    tables = [pd.read_parquet(tmp_path / name / "scores.parquet") for name in ("one", "two")]
+    pd.testing.assert_frame_equal(*(table.drop(columns=TOLD_BY_CLOCK) for table in tables))
+    files = ("ensemble.json", "rule.safetensors", "differences.parquet", "sizes.parquet", "correlation.parquet")
+    for name in (*files, "pictures.parquet"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
@@ -241,9 +255,11 @@ def test_progress_counts_up_to_its_total(checkpoint, tmp_path):
         progress=lambda done, total, text: seen.append((done, total, text)),
     )
     assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen)
-    assert seen[0] == (0, 6, "loading a")
-    assert (2, 6, "validation split, 23 examples") in seen
-    assert seen[-1] == (6, 6, "done")
+    assert seen[0] == (0, 8, "loading a")
+    assert (2, 8, "val split, 23 examples") in seen
+    assert (3, 8, "fitting greedy") in seen
+    assert seen[-1][1:] == (8, "done")
+    assert seen[-1][0] <= 8
 
 
 def test_memory_stays_flat_when_the_splits_grow_tenfold(checkpoint, sizes, tmp_path):
@@ -269,11 +285,11 @@ from ensembles import Candidate, build
 def stop(done, total, text):
     if text.startswith(sys.argv[3]):
         os._exit(7)
-build([Candidate(Path(sys.argv[1]), "a", 1, "x")], Path(sys.argv[2]), progress=stop)
+build([Candidate(Path(sys.argv[1]), "a", 1, "x")], Path(sys.argv[2]), methods="mean", progress=stop)
 """
 
 
-@pytest.mark.parametrize("moment", ["validation", "pictures", "writing", "written"])
+@pytest.mark.parametrize("moment", ["val split", "pictures", "writing", "written"])
 def test_a_build_that_is_killed_leaves_the_earlier_ensemble_whole(checkpoint, tiny, tmp_path, moment):
     report = build([checkpoint("a", seed=1), checkpoint("b", seed=2)], tmp_path / "e")
     before = {path: path.read_bytes() for path in (tmp_path / "e").rglob("*") if path.is_file()}
@@ -310,3 +326,99 @@ def test_a_folder_of_something_else_is_refused_before_any_work(checkpoint, tmp_p
     with pytest.raises(FileExistsError, match="not an ensemble"):
         build([checkpoint("a", seed=1)], tmp_path / "e", progress=lambda *step: steps.append(step))
     assert steps == []
+
+
+def test_a_limit_on_members_holds_for_what_ships(checkpoint, tmp_path):
+    candidates = [checkpoint(f"t{number}", seed=number) for number in range(5)]
+    report = build(candidates, tmp_path / "e", limits=Limits(max_members=2))
+    assert (report.scores["members"] <= 2).all()
+    assert len(Ensemble.load(tmp_path / "e").members) == 2
+    assert report.method != "best_single"
+
+
+def test_a_limit_on_time_that_nothing_keeps_is_an_error_that_names_the_quickest(checkpoint, tmp_path):
+    with pytest.raises(ValueError, match=r"within max_members=None and max_ms=1e-06; the quickest, \w+, takes"):
+        build([checkpoint("a", seed=1), checkpoint("b", seed=2)], tmp_path / "e", limits=Limits(max_ms=1e-6))
+
+
+def test_flips_are_a_family_of_their_own(tiny, checkpoint, tmp_path):
+    candidates = [checkpoint(f"t{number}", seed=number) for number in range(3)]
+    report = build(candidates, tmp_path / "e", methods=["mean", "mean_flips", "best_single_flips"])
+    assert report.scores["method"].tolist() == ["best_single", "mean", "mean_flips", "best_single_flips"]
+    assert report.method == "mean_flips"  # errors of one pattern, mirrored, partly cancel
+    found = direct(Ensemble.load(tmp_path / "e"), tiny)
+    assert report.scores.set_index("method").loc["mean_flips", "psnr"] == pytest.approx(found["psnr"].mean(), abs=1e-9)
+
+
+def test_no_prediction_is_made_twice(tiny, checkpoint, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(tiny.TinyPredictor, "__call__", _counting(tiny.TinyPredictor.__call__, asked))
+    candidates = [checkpoint(f"t{number}", seed=number) for number in range(3)]
+    cache = PredictionCache(tmp_path / "cache")
+    build(candidates, tmp_path / "one", cache=cache)
+    assert cache.misses == 3 * (6 + 8)  # three members, 23 and 29 examples in batches of 4
+    first, cache = _batches(asked), PredictionCache(tmp_path / "cache")
+    report = build(candidates, tmp_path / "two", cache=cache)
+    assert cache.misses == 0
+    assert _batches(asked) - first == first - 3 * (6 + 7)  # what is left is asked for pictures
+    assert (tmp_path / "one" / "ensemble.json").read_bytes() == (tmp_path / "two" / "ensemble.json").read_bytes()
+    assert report.method != "best_single"
+
+
+def _batches(asked):
+    return sum(size > 1 for size in asked)  # costs are those of a single example
+
+
+def _counting(call, asked):
+    def counted(self, inputs):
+        asked.append(len(inputs))
+        return call(self, inputs)
+
+    return counted
+
+
+def test_what_does_not_apply_is_named_with_its_reason(checkpoint, tmp_path):
+    candidates = [checkpoint(f"t{number}", seed=number) for number in range(2)]
+    report = build(candidates, tmp_path / "e", methods=["confidence", "hard_votes", "mean_swa", "soups"])
+    assert set(report.unsuited) == {"confidence", "hard_votes", "mean_swa", "soup"}
+    assert "no trial has two checkpoints" in report.unsuited["mean_swa"]
+    content = json.loads((tmp_path / "e" / "ensemble.json").read_text())
+    assert content["unsuited"] == dict(report.unsuited)
+
+
+def test_a_method_that_is_unknown_is_named_before_any_work(checkpoint, tmp_path):
+    with pytest.raises(ValueError, match=r"the name of a method, got 'simplx'. Did you mean 'simplex'\?"):
+        build([checkpoint("a", seed=1)], tmp_path / "e", methods=["simplx"])
+
+
+def test_tables_beside_the_scores_tell_differences_and_sizes(checkpoint, tmp_path):
+    candidates = [checkpoint(f"t{number}", seed=number) for number in range(4)]
+    report = build(candidates, tmp_path / "e")
+    differences = pd.read_parquet(tmp_path / "e" / "differences.parquet").set_index(["method", "measure"])
+    rows = report.scores.set_index("method")
+    for method in PLAIN[1:]:
+        told = differences.loc[(method, "psnr")]
+        assert (told["difference"], told["low"], told["high"]) == pytest.approx(
+            tuple(rows.loc[method, ["gain_psnr", "gain_low", "gain_high"]])
+        )
+        assert differences.loc[(method, "mse"), "high"] < 0
+    sizes = pd.read_parquet(tmp_path / "e" / "sizes.parquet").set_index(["method", "members"])
+    assert sizes.loc[("mean", 1), "gain"] == 0
+    assert sizes.loc[("mean", 4), "psnr"] == pytest.approx(rows.loc["mean", "psnr"])
+    assert sizes.loc["mean"].index.tolist() == [1, 2, 3, 4]
+
+
+def test_the_ensemble_can_stay_with_its_members_by_reference(checkpoint, tmp_path):
+    candidates = [checkpoint(f"t{number}", seed=number) for number in range(3)]
+    build(candidates, tmp_path / "e", by_reference=True)
+    assert not (tmp_path / "e" / "members").exists()
+    assert {member.folder for member in Ensemble.load(tmp_path / "e").members} == {c.folder for c in candidates}
+
+
+def test_every_usual_method_that_applies_is_in_the_table(checkpoint, sizes, tmp_path):
+    candidates = [checkpoint(f"t{number}", seed=number) for number in range(3)]
+    report = build(candidates, tmp_path / "e", methods="usual", data=sizes(height=16, width=16))
+    told = {*report.scores["method"], *report.unsuited}
+    assert {"bagged_greedy", "inverse_variance", "votes", "ridge", "vivid", "mean_flips", "best_single_swa"} <= told
+    assert report.scores["method"].iloc[0] == "best_single"
+    assert report.scores["ships"].sum() == 1

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,21 +11,25 @@ from ensembles import (
     Ensemble,
     Member,
     Predictor,
+    Weighted,
     load,
     load_predictor,
 )
+from ensembles.combining.stacking import Linear
 from ensembles.folders import whole_folder
+from ensembles.members.flips import Flipped
 
 INPUTS = np.random.default_rng(0).uniform(-1, 1, (2, 1, 5, 7)).astype(np.float32)
+
+
+RULE = Weighted(np.array([0.1 + 0.2, 0.0, 1 - (0.1 + 0.2)]))
 
 
 @pytest.fixture
 def members(tiny, tmp_path):
     folders = [tiny.write_checkpoint(tmp_path / f"trial{seed}", seed) for seed in range(3)]
-    weights = [0.1 + 0.2, 0.0, 1 - (0.1 + 0.2)]
     return [
-        Member(load_predictor(folder), weight, folder, trial_id=folder.name, iteration=4, source="runs/x")
-        for folder, weight in zip(folders, weights, strict=True)
+        Member(load_predictor(folder), folder, trial_id=folder.name, iteration=4, source="runs/x") for folder in folders
     ]
 
 
@@ -35,7 +40,7 @@ def edit(folder, change):
 
 
 def test_the_same_inputs_give_the_same_bits_after_a_round_trip(members, tmp_path):
-    ensemble = Ensemble(members, "simplex", {"reason": "because", "seed": 3})
+    ensemble = Ensemble(members, RULE, "simplex", {"reason": "because", "seed": 3})
     ensemble.save(tmp_path / "e")
     again = Ensemble.load(tmp_path / "e")
     np.testing.assert_array_equal(again(INPUTS), ensemble(INPUTS))
@@ -49,13 +54,13 @@ def test_the_same_inputs_give_the_same_bits_after_a_round_trip(members, tmp_path
 
 def test_an_ensemble_is_the_weighted_mean_of_its_members(members):
     expected = 0.3 * members[0].predictor(INPUTS) + 0.7 * members[2].predictor(INPUTS)
-    result = Ensemble(members, "simplex")(INPUTS)
+    result = Ensemble(members, RULE, "simplex")(INPUTS)
     assert result.dtype == np.float32
     np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_member_of_weight_zero_is_dropped_and_never_run(members, tmp_path):
-    ensemble = Ensemble(members, "simplex")
+    ensemble = Ensemble(members, RULE, "simplex")
     ensemble(INPUTS)
     assert [member.predictor.runs for member in members] == [1, 0, 1]
     ensemble.save(tmp_path / "e")
@@ -63,7 +68,7 @@ def test_a_member_of_weight_zero_is_dropped_and_never_run(members, tmp_path):
 
 
 def test_an_ensemble_is_a_predictor(members):
-    ensemble = Ensemble(members, "simplex")
+    ensemble = Ensemble(members, RULE, "simplex")
     assert isinstance(ensemble, Predictor)
     batch = next(ensemble.batches("val"))
     assert batch.inputs.shape == (4, 1, 5, 7)
@@ -74,27 +79,21 @@ def test_an_ensemble_is_a_predictor(members):
 
 
 def test_what_predicts_is_loaded_whether_ensemble_or_checkpoint(members, tmp_path):
-    Ensemble(members, "simplex").save(tmp_path / "e")
+    Ensemble(members, RULE, "simplex").save(tmp_path / "e")
     assert isinstance(load(tmp_path / "e"), Ensemble)
     np.testing.assert_array_equal(load(members[1].folder)(INPUTS), members[1].predictor(INPUTS))
 
 
 def test_an_ensemble_can_be_saved_over_itself(members, tmp_path):
-    Ensemble(members, "simplex").save(tmp_path / "e")
+    Ensemble(members, RULE, "simplex").save(tmp_path / "e")
     before = Ensemble.load(tmp_path / "e")(INPUTS)
     Ensemble.load(tmp_path / "e").save(tmp_path / "e")
     np.testing.assert_array_equal(Ensemble.load(tmp_path / "e")(INPUTS), before)
     assert not list(tmp_path.glob(".e-*"))
 
 
-def test_a_member_of_weight_zero_in_the_file_is_not_even_loaded(members, tmp_path):
-    Ensemble(members, "simplex").save(tmp_path / "e")
-    edit(tmp_path / "e", lambda content: content["members"].append({"folder": "members/07", "weight": 0.0}))
-    assert len(Ensemble.load(tmp_path / "e").members) == 2
-
-
 def test_the_earlier_ensemble_comes_back_when_the_new_one_cannot_take_its_place(members, tmp_path):
-    Ensemble(members, "simplex").save(tmp_path / "e")
+    Ensemble(members, RULE, "simplex").save(tmp_path / "e")
     with pytest.raises(FileNotFoundError), whole_folder(tmp_path / "e") as fresh:
         fresh.rmdir()
     assert Ensemble.load(tmp_path / "e").method == "simplex"
@@ -104,22 +103,22 @@ def test_a_folder_that_holds_something_else_is_not_replaced(members, tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.png").write_bytes(b"meow")
     with pytest.raises(FileExistsError, match="photos exists and is not an ensemble"):
-        Ensemble(members, "simplex").save(tmp_path / "photos")
+        Ensemble(members, RULE, "simplex").save(tmp_path / "photos")
     assert (tmp_path / "photos" / "cat.png").read_bytes() == b"meow"
 
 
 def test_a_save_that_fails_leaves_the_earlier_ensemble_whole(members, tmp_path):
-    Ensemble(members, "simplex").save(tmp_path / "e")
+    Ensemble(members, RULE, "simplex").save(tmp_path / "e")
     before = Ensemble.load(tmp_path / "e")(INPUTS)
     (members[2].folder / "settings.json").unlink()
     with pytest.raises(FileNotFoundError):
-        Ensemble(members[::-1], "mean").save(tmp_path / "e")
+        Ensemble(members[::-1], RULE, "mean").save(tmp_path / "e")
     np.testing.assert_array_equal(Ensemble.load(tmp_path / "e")(INPUTS), before)
     assert not list(tmp_path.glob(".e-*"))
 
 
 def test_a_flipped_byte_in_a_member_is_named(members, tmp_path):
-    Ensemble(members, "simplex").save(tmp_path / "e")
+    Ensemble(members, RULE, "simplex").save(tmp_path / "e")
     path = tmp_path / "e" / "members" / "01" / "settings.json"
     path.write_bytes(path.read_bytes().replace(b"2", b"3"))
     with pytest.raises(CheckpointDamaged, match=r"members/01/settings\.json"):
@@ -129,36 +128,77 @@ def test_a_flipped_byte_in_a_member_is_named(members, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda content: content["members"][0].update(weight=0.5), "sum to one"),
-        (lambda content: content["members"][0].update(weight="much"), "could not convert"),
-        (lambda content: content["members"][0].pop("weight"), "weight"),
+        (lambda content: content["rule"]["settings"].update(weights=[0.5, 0.6]), "sum to one"),
+        (lambda content: content["rule"]["settings"].update(weights=["much", 0]), "could not convert"),
+        (lambda content: content["rule"]["settings"].pop("weights"), "whole; KeyError: 'weights'"),
+        (lambda content: content["rule"]["settings"].update(weights=[1.0]), "a rule over 2 members"),
+        (lambda content: content["rule"].update(kind="os:system"), "one of the kinds weights.* got 'os:system'"),
+        (lambda content: content.pop("rule"), "one of the kinds weights.* got None"),
+        (lambda content: content.update(rule_digest="0"), "rule.safetensors is damaged"),
         (lambda content: content["members"][0].update(folder="../trial0"), "members inside"),
+        (lambda content: content["members"][0].pop("folder"), "a folder or a reference each"),
         (lambda content: content["members"].clear(), "at least one member"),
-        (lambda content: content.update(version=2), "expected version 1, got 2"),
+        (lambda content: content.update(version=1), "expected version 2, got 1"),
     ],
 )
 def test_an_ensemble_file_that_says_something_else_is_refused(members, tmp_path, change, message):
-    Ensemble(members, "simplex").save(tmp_path / "e")
+    Ensemble(members, RULE, "simplex").save(tmp_path / "e")
     edit(tmp_path / "e", change)
     with pytest.raises(CheckpointError, match=message):
         Ensemble.load(tmp_path / "e")
 
 
-def test_weights_below_zero_no_members_and_names_taken_are_refused(members):
-    half = [Member(members[0].predictor, weight, members[0].folder) for weight in (1.5, -0.5)]
-    with pytest.raises(ValueError, match="zero or more"):
-        Ensemble(half, "linear")
-    with pytest.raises(ValueError, match="sum to one"):
-        Ensemble([], "mean")
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(path.read_bytes()[:-1]), lambda path: path.unlink()])
+def test_a_rule_whose_file_is_not_whole_is_never_used(members, tmp_path, damage):
+    Ensemble(members, RULE, "simplex").save(tmp_path / "e")
+    damage(tmp_path / "e" / "rule.safetensors")
+    with pytest.raises(CheckpointDamaged, match=r"rule\.safetensors"):
+        Ensemble.load(tmp_path / "e")
+
+
+def test_arrays_of_a_rule_are_stored_by_their_values_not_by_their_memory(members, tmp_path):
+    coefficients = np.random.default_rng(0).normal(size=(3, 3, 3)).transpose(2, 0, 1)
+    rule = Linear(coefficients, np.zeros(3), "colours")
+    assert not rule.coefficients.flags["C_CONTIGUOUS"]
+    ensemble = Ensemble(members, rule, "ridge")
+    ensemble.save(tmp_path / "e")
+    np.testing.assert_array_equal(Ensemble.load(tmp_path / "e")(INPUTS), ensemble(INPUTS))
+
+
+def test_members_by_reference_stay_where_they_are_and_are_checked(tiny, members, tmp_path):
+    ensemble = Ensemble(members, RULE, "simplex")
+    ensemble.save(tmp_path / "e", by_reference=True)
+    assert not (tmp_path / "e" / "members").exists()
+    np.testing.assert_array_equal(Ensemble.load(tmp_path / "e")(INPUTS), ensemble(INPUTS))
+    for path in members[2].folder.iterdir():
+        path.unlink()
+    members[2].folder.rmdir()
+    with pytest.raises(CheckpointDamaged, match="does not exist"):
+        Ensemble.load(tmp_path / "e")
+    tiny.write_checkpoint(members[2].folder, seed=77)
+    with pytest.raises(CheckpointDamaged, match="holds another checkpoint now"):
+        Ensemble.load(tmp_path / "e")
+
+
+def test_a_member_may_come_with_its_flips_averaged(members, tmp_path):
+    flipped = [replace(member, predictor=Flipped(member.predictor), flip=True) for member in members]
+    ensemble = Ensemble(flipped, RULE, "simplex_flips")
+    assert np.abs(ensemble(INPUTS) - Ensemble(members, RULE, "simplex")(INPUTS)).max() > 1e-3
+    ensemble.save(tmp_path / "e")
+    np.testing.assert_array_equal(Ensemble.load(tmp_path / "e")(INPUTS), ensemble(INPUTS))
+
+
+def test_a_rule_over_other_numbers_of_members_and_names_taken_are_refused(members):
+    with pytest.raises(ValueError, match="a rule over 2 members, at least one; got one over 3"):
+        Ensemble(members[:2], RULE, "mean")
+    with pytest.raises(ValueError, match="a rule over 0 members, at least one; got one over 3"):
+        Ensemble([], RULE, "mean")
     with pytest.raises(ValueError, match=r"names of their own, got \['members'\]"):
-        Ensemble(members, "mean", {"members": 3})
+        Ensemble(members, RULE, "mean", {"members": 3})
 
 
 def test_a_member_that_fails_on_new_inputs_is_named(tiny, members, tmp_path):
     folder = tiny.write_checkpoint(tmp_path / "nan", seed=9, mode="nan")
-    both = [
-        Member(members[0].predictor, 0.5, members[0].folder),
-        Member(load_predictor(folder), 0.5, folder),
-    ]
+    both = [members[0], Member(load_predictor(folder), folder)]
     with pytest.raises(BadPredictions, match="Member 1: expected finite predictions"):
-        Ensemble(both, "mean")(INPUTS)
+        Ensemble(both, Weighted(np.full(2, 0.5)), "mean")(INPUTS)

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -47,14 +49,47 @@ def test_ambiguity_is_what_the_blend_gains_on_its_members_mean_error(problem):
     assert np.abs(error_correlation(total)).max() <= 1
 
 
-def test_large_batches_are_taken_in_parts_and_give_the_same(monkeypatch):
+@pytest.mark.parametrize("at_once", [1, 20, 3 * 35, 3 * 3 * 35])
+def test_large_batches_are_taken_in_parts_and_give_the_same(monkeypatch, at_once):
     generator = np.random.default_rng(0)
     predictions, targets = generator.normal(size=(2, 11, 5, 7)), generator.normal(size=(11, 5, 7))
     whole, parts = ErrorGram(2), ErrorGram(2)
     whole.add(predictions, targets)
-    monkeypatch.setattr("ensembles.combining.gram._VALUES_AT_ONCE", 3 * 2 * 35)
+    monkeypatch.setattr("ensembles.combining.gram._VALUES_AT_ONCE", at_once)
     parts.add(predictions, targets)
-    np.testing.assert_array_equal(whole.per_example, parts.per_example)
+    np.testing.assert_allclose(whole.per_example, parts.per_example, rtol=1e-12)
+
+
+@pytest.mark.parametrize("members", [1, 3, 8, 9, 20])
+@pytest.mark.parametrize("values", [1, 767, 768, 769, 1537, 12288])
+def test_every_value_and_every_pair_of_members_counts_once(members, values):
+    generator = np.random.default_rng(0)
+    predictions, targets = generator.normal(size=(members, 2, values)), generator.normal(size=(2, values))
+    gram = ErrorGram(members)
+    gram.add(predictions.astype(np.float32), targets.astype(np.float32))
+    errors = predictions.astype(np.float32).astype(np.float64) - targets.astype(np.float32)
+    np.testing.assert_allclose(
+        gram.per_example, np.einsum("inv,jnv->nij", errors, errors) / values, rtol=1e-12, atol=1e-12
+    )
+    np.testing.assert_array_equal(gram.per_example, gram.per_example.transpose(0, 2, 1))
+
+
+def test_small_errors_of_large_predictions_keep_their_digits():
+    # An error of 1e-3 at values of 1000: float32 holds these exactly, its products would not.
+    errors = np.random.default_rng(0).integers(-20, 20, (2, 1, 5000)) / 2**13
+    gram = ErrorGram(2)
+    gram.add((1000 + errors).astype(np.float32), np.full((1, 5000), 1000, np.float32))
+    np.testing.assert_allclose(gram.per_example[0], errors[:, 0] @ errors[:, 0].T / 5000, rtol=1e-12)
+
+
+def test_a_batch_takes_little_memory_beside_its_predictions():
+    predictions = np.zeros((8, 64, 3, 32, 32), np.float32)  # 12 MiB of errors, were they all held
+    targets = np.zeros((64, 3, 32, 32), np.float32)
+    tracemalloc.start()
+    ErrorGram(8).add(predictions, targets)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 6 * 2**20
 
 
 def test_a_dropped_member_leaves_the_gram_of_the_others():
@@ -88,10 +123,24 @@ def test_bad_predictions_name_the_member_and_leave_nothing_behind(spoil, message
     assert len(gram.per_example) == 0
 
 
-@pytest.mark.parametrize("targets", [np.full((2, 7), np.nan), np.empty((0, 7))])
+@pytest.mark.parametrize("targets", [np.full((2, 7), np.nan), np.empty((0, 7)), None])
 def test_missing_targets_are_refused(targets):
     with pytest.raises(ValueError, match="targets"):
-        ErrorGram(1).add([np.zeros_like(targets)], targets)
+        ErrorGram(1).add([np.zeros((2, 7))], targets)
+
+
+def test_another_number_of_members_is_refused():
+    with pytest.raises(ValueError, match="predictions of 3 members, got 2"):
+        ErrorGram(3).add(np.zeros((2, 4, 5)), np.zeros((4, 5)))
+    with pytest.raises(ValueError, match="at least one member"):
+        ErrorGram(0)
+
+
+def test_errors_too_large_to_be_squared_are_refused():
+    gram = ErrorGram(2)
+    with pytest.raises(BadPredictions, match="Member 1: expected errors that can be squared"):
+        gram.add([np.ones((1, 3)), np.full((1, 3), 1e200)], np.zeros((1, 3)))
+    assert len(gram.per_example) == 0
 
 
 def test_weights_that_do_not_sum_to_one_are_refused():

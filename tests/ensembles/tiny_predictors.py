@@ -24,6 +24,7 @@ def truth(inputs):
 
 class TinyPredictor:
     output = "colours"
+    flip_axes = (-1,)
     gain_metric = "psnr"
 
     def __init__(self, seed, scale, mode, sizes):

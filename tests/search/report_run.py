@@ -102,12 +102,12 @@ def with_ensemble(run: SyntheticRun, seed: int = 0, k: int = 6) -> SyntheticRun:
     members = [
         {
             "folder": f"members/{i:02d}",
-            "weight": float(w),
+            "flip": False,
             "trial_id": t,
             "iteration": 12,
             "source": f"checkpoints/{t}",
         }
-        for i, (t, w) in enumerate(zip(good["trial_id"], weights, strict=True))
+        for i, t in enumerate(good["trial_id"])
     ]
     scores = pd.DataFrame(
         [
@@ -129,9 +129,10 @@ def with_ensemble(run: SyntheticRun, seed: int = 0, k: int = 6) -> SyntheticRun:
     ]
     blend = {
         "format": "huetune-ensemble",
-        "version": 1,
+        "version": 2,
         "method": "greedy",
         "members": members,
+        "rule": {"kind": "weights", "settings": {"weights": [float(weight) for weight in weights]}},
         "set_aside": [],
     }
     return replace(run, blend=blend, scores=scores, pairs=pd.DataFrame(pairs), pictures=_pictures(random))

@@ -186,7 +186,7 @@ def evil_run():
             columns={"gain_psnr": f"gain_{EVIL}", "ssim": EVIL}
         ),
         pictures=run.pictures.assign(example=EVIL),
-        blend={**run.blend, "members": [{"weight": 1.0, "folder": EVIL, "trial_id": EVIL, "source": EVIL}]},
+        blend={**run.blend, "members": [{"folder": EVIL, "trial_id": EVIL, "source": EVIL}]},
         pairs=run.pairs.assign(member_a=run.pairs["member_a"] + EVIL, member_b=run.pairs["member_b"] + EVIL),
     )
 

@@ -1,0 +1,78 @@
+"""What votes have in common: how much each member counts, and a few examples to choose a setting on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from ensembles.combining.combiner import Array, Combiner, Positions, Predicted, State
+from ensembles.combining.gram import Floats, check_weights
+from ensembles.combining.method import Observed
+from ensembles.combining.weights import uniform
+
+Weighting = Callable[[Floats], Floats]  # an error Gram matrix (k, k) -> weights (k,) that sum to one
+
+
+def check_shares(weights: npt.NDArray[Any]) -> Floats:
+    """The weights as float64 (k,), or `ValueError` unless they sum to one and none is below zero."""
+    values = check_weights(weights, len(weights))
+    if values.min() < 0:
+        raise ValueError(f"Expected weights >= 0, for a vote cannot count against itself, got {values.tolist()}.")
+    return values
+
+
+def shares_of(seen: Observed, weighting: Weighting | None) -> Floats:
+    """How much each member counts, (k,): what `weighting` makes of the mean Gram matrix, all alike without one."""
+    if weighting is None:
+        return uniform(seen.members)
+    return check_shares(np.asarray(weighting(seen.gram.mean(axis=0))))
+
+
+def spread_out(examples: int, most: int) -> npt.NDArray[np.bool_]:
+    """A mask (examples,) over `most` of them, at equal distances; over all where there are no more."""
+    chosen = np.zeros(examples, dtype=np.bool_)
+    chosen[np.linspace(0, examples - 1, min(most, examples)).round().astype(np.intp)] = True
+    return chosen
+
+
+@dataclass(frozen=True, eq=False)
+class Shared(Combiner):
+    """A rule in which members count by weights (k,), none below zero, that sum to one; those of zero never run.
+
+    A rule of this kind is a frozen dataclass whose other fields are JSON values, checked when it is made.
+    """
+
+    weights: Floats
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", check_shares(self.weights))
+
+    @property
+    def members(self) -> int:
+        return len(self.weights)
+
+    @property
+    def used(self) -> Positions:
+        return np.flatnonzero(self.weights)
+
+    def narrowed(self) -> Self:
+        return replace(self, weights=self.weights[self.used])
+
+    def counting(self, predicted: Predicted) -> tuple[list[Array], Floats]:
+        """The predictions of the members in use, and their weights."""
+        if len(predicted.values) != self.members:
+            raise ValueError(f"Expected the predictions of {self.members} members, got {len(predicted.values)}.")
+        return [predicted.values[member] for member in self.used], self.weights[self.used]
+
+    def state(self) -> State:
+        others = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "weights"}
+        return {"weights": self.weights.tolist(), **others}, {}
+
+    @classmethod
+    def restore(cls, settings: Mapping[str, Any], arrays: Mapping[str, Array]) -> Self:
+        given = {field.name: settings[field.name] for field in fields(cls)}
+        return cls(**given | {"weights": np.asarray(given["weights"], dtype=np.float64)})

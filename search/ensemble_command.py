@@ -1,0 +1,121 @@
+"""The command `huetune ensemble`: from runs to one better predictor."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.console import explained, out, score_table, steps
+from search.errors import RunError, SearchError
+
+
+@explained(RunError, SearchError, ValueError, OSError)
+def ensemble(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="Runs: folders, or addresses in a bucket.", show_default=False)
+    ],
+    top: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="How many of the best trials. [dim]default: all that the runs kept, 8 with --diverse[/]"
+        ),
+    ] = None,
+    per_trial: Annotated[
+        int, typer.Option(min=1, help="Checkpoints of each trial, where the search kept snapshots.")
+    ] = 1,
+    diverse: Annotated[
+        float, typer.Option(min=0, max=1, help="How much members should err unlike each other, against their scores.")
+    ] = 0.0,
+    methods: Annotated[
+        str, typer.Option(help="[cyan]usual[/], [cyan]all[/], or names with commas between, such as mean,greedy_flips.")
+    ] = "usual",
+    max_members: Annotated[int | None, typer.Option(min=1, help="Ship no more members than these.")] = None,
+    max_ms: Annotated[float | None, typer.Option(help="Ship nothing slower, in milliseconds for an example.")] = None,
+    folds: Annotated[
+        int,
+        typer.Option(help="Train every member again on this many folds of the training split, for stacking."),
+    ] = 0,
+    blend: Annotated[
+        float,
+        typer.Option(
+            min=0, max=0.9, help="Train every member again on all but this share of it, and fit on the share."
+        ),
+    ] = 0.0,
+    student: Annotated[
+        bool, typer.Option("--student", help="Train one model of the default size on the ensemble's colours.")
+    ] = False,
+    gpu: Annotated[float, typer.Option(min=0, help="GPUs for each model that is trained.")] = 0.0,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder to write. [dim]default: ensemble in the first run[/]")
+    ] = None,
+    by_reference: Annotated[
+        bool, typer.Option("--by-reference", help="Leave the members where they are instead of copying them.")
+    ] = False,
+    data: Annotated[
+        Path | None, typer.Option(help="A dataset to use in place of the one the trials were trained on.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the folds and of the intervals.")] = 0,
+) -> None:
+    """Turn the best checkpoints of runs into one better predictor, in RUN/ensemble.
+
+    Methods are fitted on the validation split, and what ships is chosen there, on examples it was not fitted to; the
+    test split is read for the scores alone. Predictions are kept, so that a second build is quick.
+    """
+    from ensembles import Limits, PredictionCache, Trained, build
+    from ensembles.members.gather import gathered
+    from search.results import Results
+    from search.tasks import ray_map
+
+    found = [Results(run) for run in runs]
+    for run, one in zip(runs, found, strict=True):
+        if not one.checkpoints(1):
+            one.best  # noqa: B018 - says what is wrong where no trial has a score
+            raise RunError(
+                f"Expected checkpoints in {run!r}, found none: its trainable saves none. Give it save_checkpoint."
+            )
+    if by_reference and not all(one.folder.is_local for one in found):
+        raise RunError("Expected runs on a disk with --by-reference, got one in a bucket. Leave the option out.")
+    home = found[0].folder
+    if (folds or blend) and not home.is_local:
+        raise RunError(
+            f"Expected a run on a disk that all machines share for --folds and --blend, got {home.address}:"
+            " models that are trained for the ensemble are kept in the folder of the run."
+        )
+    if top is None:
+        top = 8 if diverse else max(int(one.definition["keep_checkpoints"]) for one in found)
+    cache = PredictionCache()
+    with ExitStack() as open_until_done, steps("") as progress:
+        candidates = open_until_done.enter_context(gathered(found, top, per_trial, diverse, data=data, cache=cache))
+        folder = output or open_until_done.enter_context(home.workplace(home.ensemble))
+        built = build(
+            candidates,
+            folder,
+            methods=methods if methods in ("usual", "all") else methods.split(","),
+            limits=Limits(max_members, max_ms),
+            trained=Trained(
+                folds=folds,
+                blend=blend,
+                student=student,
+                folder=Path(home.inside("parts")) if home.is_local else None,
+                map=lambda work, items: ray_map(work, items, {"cpu": 1, "gpu": gpu}),
+            ),
+            data=data,
+            by_reference=by_reference,
+            cache=cache,
+            seed=seed,
+            progress=lambda done, total, what: progress.update(
+                progress.task_ids[0], completed=done, total=total, description=what
+            ),
+        )
+    out.print(score_table(built.scores))
+    for item in built.set_aside:
+        out.print(f"set aside: {item.candidate.source}: {item.reason}")
+    if methods != "usual":
+        for name, reason in built.unsuited.items():
+            out.print(f"left out: {name}: {reason}")
+    out.print(f"ships: {built.method} ({built.reason})")
+    if output is None:
+        out.print(f"next: huetune report {runs[0]}, huetune colorize {runs[0]} IMAGE... -o DIR")
