@@ -68,6 +68,7 @@ def build(
     output: Path,
     *,
     methods: Sequence[str] | str = "usual",
+    ship: str | None = None,
     limits: Limits = _NO_LIMITS,
     trained: Trained = _NOTHING,
     data: Path | None = None,
@@ -87,6 +88,7 @@ def build(
         candidates: checkpoints with where they came from.
         output: the folder of the ensemble.
         methods: "usual", "all", or names, see `recipes`.
+        ship: the method that ships, whatever validation says; None lets it choose.
         limits: of what may ship.
         trained: models that are trained for the ensemble: on parts of the training split, or on its colours.
         data: a dataset to use in place of the members' own.
@@ -112,7 +114,7 @@ def build(
             contest = Contest(crew, limits, seed, Path(scratch), steps.say)
             steps.back_to(len(candidates))
             try:
-                choice = _decided(contest, wanted, with_soups(methods), trained, output.with_name("parts"), steps)
+                choice = _decided(contest, wanted, with_soups(methods), ship, trained, output.with_name("parts"), steps)
                 steps.next("test split")
                 sizes = size_entries(contest)
                 test = contest.read_test([*contest.entries, *sizes])
@@ -145,7 +147,13 @@ def build(
 
 
 def _decided(
-    contest: Contest, wanted: Sequence[Recipe], soups: bool, trained: Trained, home: Path, steps: _Steps
+    contest: Contest,
+    wanted: Sequence[Recipe],
+    soups: bool,
+    ship: str | None,
+    trained: Trained,
+    home: Path,
+    steps: _Steps,
 ) -> Choice:
     """Everything in the contest fitted and judged, and what ships."""
     steps.next("validation split")
@@ -156,10 +164,10 @@ def _decided(
     if soups:
         add_soups(contest)
     trained.join(contest, home)
-    choice = contest.judge()
-    if trained.teach(contest, home, contest.crew.data):
-        choice = contest.judge()
-    return choice
+    if trained.student:
+        contest.judge()
+        trained.teach(contest, home, contest.crew.data)
+    return contest.judge(ship)
 
 
 class _Steps:

@@ -6,7 +6,7 @@ The test split is read when everything has been decided.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +122,7 @@ class Contest:
         if name != BEST_SINGLE:  # what all others are compared with, whether or not it may ship
             method = self._limited(method, positions)
         try:
-            rule = method.fit(view)
-            by_fold = method.cross_fit(view, self.fold) if self.fold.max() else []
+            rule, by_fold = method.fit_and_cross_fit(view, self.fold) if self.folds > 1 else (method.fit(view), [])
         except BadPredictions:
             raise
         except ValueError as error:
@@ -146,8 +145,12 @@ class Contest:
         if validated is not None:
             self._validated[name] = validated
 
-    def judge(self) -> Choice:
-        """Score every entry on validation examples it was not fitted to, and choose."""
+    def judge(self, ship: str | None = None) -> Choice:
+        """Score every entry on validation examples it was not fitted to, and choose; `ship` names a choice made before.
+
+        Raises:
+            ValueError: nothing may ship within the limits, or what is to ship is no entry or cannot be stored.
+        """
         if len(self.seen.positions) != len(self.crew.seats):
             self.look()
         metric = self.crew.judge.gain_metric
@@ -165,9 +168,10 @@ class Contest:
                 f"Expected a way to combine within max_members={self.limits.max_members} and"
                 f" max_ms={self.limits.max_ms}; the quickest, {quickest[1]}, takes {quickest[0]:.3g} ms. Raise max_ms."
             )
-        return choose(
+        choice = choose(
             self._validated, self.seen.groups, metric, single=BEST_SINGLE, allowed=allowed & within, seed=self.seed
         )
+        return choice if ship is None else self._asked_for(ship, choice, allowed & within)
 
     def worth(self, entry: Entry) -> float:
         """The mean gain metric on validation, NaN where that is unknown."""
@@ -197,6 +201,16 @@ class Contest:
         """The entry as a predictor."""
         members = [self.crew.seats[position].member() for position in entry.rule.used]
         return Ensemble(members, entry.rule.narrowed(), entry.name, notes)
+
+    def _asked_for(self, name: str, choice: Choice, allowed: Collection[str]) -> Choice:
+        if name not in allowed:
+            entered = any(entry.name == name for entry in self.entries)
+            why = self.unsuited.get(name) or self.unstorable.get(name) or ("it exceeds the limits" if entered else None)
+            raise ValueError(
+                f"Expected to ship one of {', '.join(sorted(allowed))}, got {name!r}"
+                + (f": {why}." if why else ", which is not among the methods. Add it to them.")
+            )
+        return replace(choice, name=name, reason=f"asked for; validation would have chosen {choice.name}")
 
     def _limited(self, method: Method, positions: Positions) -> Method:
         if self.limits.none:

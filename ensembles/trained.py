@@ -68,14 +68,15 @@ class Trained:
         if self.blend:
             self._blend(contest, home)
 
-    def teach(self, contest: Contest, home: Path, data: Path | None) -> bool:
-        """Train a student of the best entry on validation, and enter it; whether there was one to be trained."""
+    def teach(self, contest: Contest, home: Path, data: Path | None) -> None:
+        """Train a student of the best entry on validation, which has been judged, and enter it."""
         judge = contest.crew.judge
-        if not self.student or (STUDENT, STUDENT) in contest.crew.spoilt:
-            return False
+        if (STUDENT, STUDENT) in contest.crew.spoilt:
+            contest.unsuited[STUDENT] = "its predictions cannot be used"
+            return
         if not isinstance(judge, Retrainable):
             contest.unsuited[STUDENT] = f"a {type(judge).__name__} cannot be trained again (retrain)"
-            return False
+            return
         teacher = max(
             (entry for entry in contest.entries if entry.name not in contest.unstorable),
             key=contest.worth,
@@ -93,7 +94,6 @@ class Trained:
         lesson.unlink()
         contest.crew.seat(Candidate(work / STUDENT, STUDENT, 0, f"student of {teacher.name}"), STUDENT)
         contest.enter_seat(STUDENT, len(contest.crew.seats) - 1)
-        return True
 
     def _stack(self, contest: Contest, home: Path) -> None:
         crew = contest.crew

@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from search.console import err, explained, out, setting
-from search.ensemble_command import ensemble
+from search.ensemble_command import ensemble, export
 from search.errors import RunError, SearchError
 
 if TYPE_CHECKING:
@@ -134,6 +134,7 @@ def results(
 
 
 app.command()(ensemble)
+app.command()(export)
 
 
 @app.command()

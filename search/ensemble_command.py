@@ -32,6 +32,9 @@ def ensemble(
     methods: Annotated[
         str, typer.Option(help="[cyan]usual[/], [cyan]all[/], or names with commas between, such as mean,greedy_flips.")
     ] = "usual",
+    ship: Annotated[
+        str | None, typer.Option(help="The method to ship, such as vivid. [dim]default: validation chooses[/]")
+    ] = None,
     max_members: Annotated[int | None, typer.Option(min=1, help="Ship no more members than these.")] = None,
     max_ms: Annotated[float | None, typer.Option(help="Ship nothing slower, in milliseconds for an example.")] = None,
     folds: Annotated[
@@ -94,6 +97,7 @@ def ensemble(
             candidates,
             folder,
             methods=methods if methods in ("usual", "all") else methods.split(","),
+            ship=ship,
             limits=Limits(max_members, max_ms),
             trained=Trained(
                 folds=folds,
@@ -119,3 +123,38 @@ def ensemble(
     out.print(f"ships: {built.method} ({built.reason})")
     if output is None:
         out.print(f"next: huetune report {runs[0]}, huetune colorize {runs[0]} IMAGE... -o DIR")
+
+
+@explained(RunError, ValueError, OSError)
+def export(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A checkpoint, an ensemble, or a run that has one.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write: NAME.onnx.")],
+    data: Annotated[
+        Path | None, typer.Option(help="A dataset with a drawing to try, in place of the one of the training.")
+    ] = None,
+) -> None:
+    """Write a model as one ONNX file, and check that it predicts the same as the original.
+
+    A weighted mean can be exported, with or without flips; votes and second-level models cannot. To have one:
+    huetune ensemble RUN --methods mean,simplex_log. It needs the packages of huetune\\[onnx].
+    """
+    import numpy as np
+
+    from ensembles import Combiner, Ensemble, Weighted, load
+    from ensembles.export import networks_of, to_onnx
+
+    folder = model / "ensemble" if (model / "search.json").is_file() else model
+    predictor = load(folder, data)
+    members = [predictor]
+    rule: Combiner = Weighted(np.ones(1))
+    if isinstance(predictor, Ensemble):
+        members, rule = [member.predictor for member in predictor.members], predictor.rule
+    networks, weights = networks_of(members, rule)
+    batch = next(iter(predictor.batches("val")))
+    with steps("exporting"):
+        written = to_onnx(networks, weights, output, np.asarray(batch.inputs)[:2])
+    size = output.stat().st_size / 2**20
+    free = ", ".join({0: "batch", 2: "height", 3: "width"}.get(axis, f"axis {axis}") for axis in written.dynamic_axes)
+    out.print(
+        f"{output}: {size:.1f} MiB, any {free}; differs from the original by {written.max_difference:.1e} at most"
+    )

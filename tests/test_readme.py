@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 METHODS = (ROOT / "docs" / "methods.md").read_text()
+ENSEMBLES = (ROOT / "docs" / "ensembles.md").read_text()
 
 
 def run_snippets(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,6 +38,23 @@ def test_the_python_of_the_page_of_methods_runs_as_it_stands(
     assert {run.name for run in (tmp_path / "runs").iterdir()} == {"bayesian", "conditional", "staged", "careful"}
 
 
+def test_the_python_of_the_page_of_ensembles_runs_as_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_snippets(ENSEMBLES, tmp_path, monkeypatch)
+    told = dict(line.split(": ") for line in capsys.readouterr().out.splitlines())
+    assert set(told) == {"Mean", "Greedy", "Ridge"}
+    assert all(float(error) < 0.4 for error in told.values())  # 1 for each member alone
+
+
+def test_every_method_the_page_of_ensembles_names_exists() -> None:
+    from ensembles.recipes import METHODS as KNOWN
+
+    table = ENSEMBLES.split("## Ways to combine")[1].split("A name with")[0]
+    named = set(re.findall(r"`(\w+)`", "".join(line.split("|")[1] for line in table.splitlines() if "|" in line)))
+    assert named == set(KNOWN) - {"best_single"} | {"soups"}
+
+
 def test_every_file_the_readme_points_to_is_there() -> None:
     targets = re.findall(r"\]\(([^)#]+)\)", README)
     assert targets
@@ -48,7 +66,7 @@ def test_every_command_the_readme_shows_exists() -> None:
 
     add_workload_commands()
     overview = CliRunner().invoke(app, ["--help"]).output
-    for command in set(re.findall(r"huetune ([a-z]+)", README + METHODS)) - {"searches", "brings"}:
+    for command in set(re.findall(r"huetune ([a-z]+)", README + METHODS + ENSEMBLES)) - {"searches", "brings"}:
         assert f" {command} " in overview, command
 
 

@@ -75,6 +75,10 @@ class Method(ABC):
         """For each fold the rule fitted without it. `fold` (N,) numbers each example's from 0."""
         return [self.fit(seen.only(fold != number)) for number in range(int(fold.max()) + 1)]
 
+    def fit_and_cross_fit(self, seen: Observed, fold: npt.NDArray[np.intp]) -> tuple[Combiner, list[Combiner]]:
+        """`fit` and `cross_fit`, for methods that can do both at the cost of one."""
+        return self.fit(seen), self.cross_fit(seen, fold)
+
 
 class InMemory:
     """Predictions that are held as arrays: `Observed` for those who have them already.

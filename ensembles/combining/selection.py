@@ -17,6 +17,7 @@ Blend = Literal["simplex", "mean"]
 Chosen = tuple[int, ...]  # positions of members, in the order in which they came
 
 _RIDGE = 1e-3  # relative to the best member's error, as in `best_on_simplex`
+_TINY = 1e-150
 _STARTS = 4
 _WORTH = 1e-4  # relative; a change has to lower the error by more than this to be made
 
@@ -85,35 +86,38 @@ class _Search:
         return float(self._errors([chosen])[0])
 
     def improved(self, chosen: Chosen) -> Chosen:
-        """What steps lead to, each of which lowers the error: members added, else exchanged, else dropped."""
+        """What steps lead to: members added, else exchanged, where the error falls, else dropped where it stays."""
         value = self.error(chosen)
-        while step := self._step(chosen, value * (1 - _WORTH)):
+        while step := self._step(chosen, value):
             chosen, value = step
         return chosen
 
-    def _step(self, chosen: Chosen, below: float) -> tuple[Chosen, float] | None:
+    def _step(self, chosen: Chosen, value: float) -> tuple[Chosen, float] | None:
         others = self._others(chosen)
         without = [tuple(member for member in chosen if member != out) for out in chosen]
         more = [(*chosen, member) for member in others]
         exchanged = [(*rest, member) for rest in without for member in others]
-        for choices in (more, exchanged, without if len(chosen) > 1 else []):
+        fewer = without if len(chosen) > 1 else []
+        # Dropping may cost half of what adding has to bring, so that the two never go round in circles.
+        for choices, worth in ((more, _WORTH), (exchanged, _WORTH), (fewer, -_WORTH / 2)):
             allowed = [choice for choice in choices if self._allowed(choice)]
             if allowed:
+                below = value * (1 - worth)
                 errors = self._errors(allowed, below)
                 if errors.min() < below:
                     return allowed[int(errors.argmin())], float(errors.min())
         return None
 
     def by_gain_per_cost(self) -> Chosen:
+        """Members added by what they bring in 1 / error, which is zero for none and adds up for unlike ones."""
         chosen: Chosen = ()
-        value = float(np.diag(self._gram).max())
+        worth = 0.0
         while others := [member for member in self._others(chosen) if self._allowed((*chosen, member))]:
-            errors = self._errors([(*chosen, member) for member in others])
-            gains = (value - errors) / np.maximum(self._cost[others], np.finfo(np.float64).tiny)
-            pick = int(gains.argmax())
-            if chosen and not errors[pick] < value * (1 - _WORTH):
+            reached = 1 / np.maximum(self._errors([(*chosen, member) for member in others]), _TINY)
+            pick = int(((reached - worth) / np.maximum(self._cost[others], _TINY)).argmax())
+            if not reached[pick] > worth * (1 + _WORTH):
                 break
-            chosen, value = (*chosen, others[pick]), float(errors[pick])
+            chosen, worth = (*chosen, others[pick]), float(reached[pick])
         return chosen
 
     def _others(self, chosen: Chosen) -> list[int]:

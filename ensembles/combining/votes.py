@@ -103,14 +103,17 @@ class Votes(Method):
         return ColourVotes(weights, self._best(self._gains(some, weights)))
 
     def cross_fit(self, seen: Observed, fold: npt.NDArray[np.intp]) -> list[Combiner]:
-        if self.weights is not None:
-            return [self.fit(seen.only(fold != number)) for number in range(int(fold.max()) + 1)]
-        weights, folds = shares_of(seen, None), range(int(fold.max()) + 1)
-        if self.temperature is not None:
-            return [ColourVotes(weights, self.temperature) for _ in folds]
-        chosen = spread_out(len(seen.groups), _SAMPLE)
+        return self.fit_and_cross_fit(seen, fold)[1]
+
+    def fit_and_cross_fit(self, seen: Observed, fold: npt.NDArray[np.intp]) -> tuple[Combiner, list[Combiner]]:
+        folds = range(int(fold.max()) + 1)
+        if self.weights is not None or self.temperature is not None:
+            return self.fit(seen), [self.fit(seen.only(fold != number)) for number in folds]
+        weights, chosen = shares_of(seen, None), spread_out(len(seen.groups), _SAMPLE)
         gains, inside = self._gains(seen.only(chosen), weights), fold[chosen]
-        return [ColourVotes(weights, self._best(gains[inside != number])) for number in folds]
+        best = [self._best(gains), *(self._best(gains[inside != number]) for number in folds)]
+        rule, *without = (ColourVotes(weights, temperature) for temperature in best)
+        return rule, [*without]
 
     def _gains(self, seen: Observed, weights: Floats) -> Floats:
         """(N, T): the gain metric of each example at each temperature."""

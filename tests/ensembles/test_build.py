@@ -422,3 +422,15 @@ def test_every_usual_method_that_applies_is_in_the_table(checkpoint, sizes, tmp_
     assert {"bagged_greedy", "inverse_variance", "votes", "ridge", "vivid", "mean_flips", "best_single_swa"} <= told
     assert report.scores["method"].iloc[0] == "best_single"
     assert report.scores["ships"].sum() == 1
+
+
+def test_what_is_asked_for_ships_and_says_so(checkpoint, tmp_path):
+    candidates = [checkpoint(f"t{number}", seed=number) for number in range(3)]
+    report = build(candidates, tmp_path / "e", ship="best_single")
+    assert report.method == "best_single"
+    assert report.reason.startswith("asked for; validation would have chosen ")
+    assert Ensemble.load(tmp_path / "e").method == "best_single"
+    with pytest.raises(ValueError, match=r"ship one of .*, got 'vivid', which is not among the methods"):
+        build(candidates, tmp_path / "f", ship="vivid")
+    with pytest.raises(ValueError, match="got 'confidence': "):
+        build(candidates, tmp_path / "f", methods=["confidence"], ship="confidence")

@@ -31,7 +31,7 @@ def test_a_subset_of_a_subset_is_one():
 
 def test_every_kind_that_a_file_may_name_exists():
     for kind in _KINDS:
-        with pytest.raises(ValueError, match="whole|[Ee]xpected"):
+        with pytest.raises(ValueError, match=r"whole|[Ee]xpected"):
             restored({"kind": kind, "settings": {}}, {})
 
 
