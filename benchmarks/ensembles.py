@@ -1,12 +1,12 @@
 """Weights from Gram matrices against direct selection over stored pixels and against scikit-learn, in one run.
 
-Ours is one pass over the stored predictions, chunk by chunk from a file that the page cache holds, and then every
-weighting fitted to all images and five times more without a fold. The others get their images as arrays in memory,
+Ours is one pass over the stored predictions, chunk by chunk from a file that is kept in memory where there is room,
+and then every weighting fitted to all images and five times more without a fold. The others get their images as arrays in memory,
 and fit once. A direct selection (Caruana et al. 2004: sorted start, 100 picks with replacement) keeps a running sum
 and scores each candidate on the pixels; three ways to write it are timed. It and scikit-learn would take too long on
 all images, so each is timed on two numbers of them. Where time grows at least as images**0.9, the larger time is scaled
 to all by the number of images, else the row has no figure for all. Seconds are the processor's, on one thread; rounds
-go over all sides in turn. Needs scikit-learn, and 7 GB of disk for a while.
+go over all sides in turn. Needs scikit-learn, and 7 GB of memory for the file, or of disk.
 
     python benchmarks/ensembles.py [--quick] [--json FILE]
 """
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import shutil
 import sys
 import tempfile
 import time
@@ -348,9 +349,15 @@ def row_of(side: str, taken: float) -> Row:
     return {"side": side, "seconds_for_all": taken, **empty}
 
 
+def roomy() -> Path | None:
+    """Where a file is in memory, and is not read from a disk again when something else wants the page cache."""
+    shared = Path("/dev/shm")
+    return shared if shared.is_dir() and shutil.disk_usage(shared).free > 8e9 else None
+
+
 def main() -> None:
     options = arguments(__doc__)
-    with threadpool_limits(1), tempfile.TemporaryDirectory() as folder:
+    with threadpool_limits(1), tempfile.TemporaryDirectory(dir=roomy()) as folder:
         rows, summary = run(options, Path(folder))
     finish(options, rows, summary)
 

@@ -19,7 +19,7 @@ import ray
 from harness import finish
 
 from colorizer.prepare import prepare
-from ensembles import Candidate, build
+from ensembles import build, gather
 from search.definition_file import DefinitionFile
 
 QUICK = Path(__file__).parents[1] / "searches" / "quick.py"
@@ -45,10 +45,7 @@ def main() -> None:
             search = DefinitionFile.load(QUICK).build(data=str(dataset), seed=seed, **short)
             results = search.run(f"seed{seed}", scratch)
             searched = time.perf_counter() - began
-            members = [
-                Candidate(Path(results.folder.inside(str(m.checkpoint))), m.trial_id, m.checkpoint_iteration or 0, "")
-                for m in results.top(search.keep_checkpoints)
-            ]
+            members = gather(results, top=search.keep_checkpoints)
             scores = build(members, Path(scratch) / f"ensemble{seed}").scores.set_index("method")
             shipped = scores[scores["ships"]].iloc[0]
             rows.append(

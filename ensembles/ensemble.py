@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,20 @@ class Ensemble:
         taken = _OWN_KEYS & self.notes.keys()
         if taken:
             raise ValueError(f"Expected notes under names of their own, got {sorted(taken)}.")
+        self._together: Callable[[Array], Sequence[Array]] | None = None
+
+    def quickened(self, inputs: Array) -> Ensemble:
+        """The same ensemble for batches like `inputs`, its members of one architecture as one pass where that is faster.
+
+        Both ways are timed on the inputs. Members predict the same within 1e-5, so that what comes out is no longer
+        bit for bit what it was. Members that are no networks of PyTorch run as before.
+        """
+        from ensembles.members.together import fastest
+
+        twin = copy.copy(self)
+        if not self.rule.asks_confidence:
+            twin._together = fastest([member.predictor for member in self.members], inputs)
+        return twin
 
     @property
     def weights(self) -> Floats | None:
@@ -84,6 +99,8 @@ class Ensemble:
 
         Raises `BadPredictions` where a member gives NaN, infinity, or a shape unlike the first member's.
         """
+        if self._together is not None:
+            return self.rule(_checked(inputs, self._together(inputs)))
         return self.rule(predict_all([member.predictor for member in self.members], inputs, self.rule.asks_confidence))
 
     def batches(self, split: str) -> Iterator[Batch]:
@@ -178,6 +195,10 @@ def predict_all(predictors: Sequence[Predictor], inputs: Array, confidence: bool
         log_variances = [log_variance for _, log_variance in told]
     else:
         values, log_variances = [predictor(inputs) for predictor in predictors], None
+    return _checked(inputs, values, log_variances)
+
+
+def _checked(inputs: Array, values: Sequence[Array], log_variances: Sequence[Array] | None = None) -> Predicted:
     shape = (len(inputs), *values[0].shape[1:])
     checked = [check_predictions(member, each, shape) for member, each in enumerate(values)]
     return Predicted(inputs, checked, log_variances)

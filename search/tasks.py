@@ -32,7 +32,11 @@ def ray_map(
     """
     connect()
     asked = dict(resources or {"cpu": 1})
-    task = ray.remote(function).options(
+
+    def work(item: Item) -> Done:  # Ray takes functions alone, not whatever can be called
+        return function(item)
+
+    task = ray.remote(work).options(
         num_cpus=asked.pop("cpu", 1), num_gpus=asked.pop("gpu", 0), resources=asked, max_retries=3
     )
     waiting: list[Any] = [task.remote(item) for item in items]

@@ -78,6 +78,20 @@ def test_embedded_drawings_become_an_ensemble_that_leaves_out_a_flipped_byte(tmp
             assert colored.size == (301, 47)
 
 
+def test_members_are_trained_again_on_the_cluster_and_a_mean_is_exported(dataset: Path, tmp_path: Path) -> None:
+    run = small_search(dataset, steps_per_report=5).run("again", str(tmp_path)).folder.root
+    said = huetune("ensemble", run, "--top", 2, "--methods", "mean,ridge", "--folds", 2, "--student", "--ship", "mean")
+    assert "ships: mean (asked for" in said
+    assert {"stacked_ridge", "stacked_nonnegative", "student"} <= set(said.split())
+    assert len(list(Path(run, "parts", "2-folds").iterdir())) == 4
+    assert "differs from the original by" in huetune("export", run, "-o", tmp_path / "mean.onnx")
+    assert (tmp_path / "mean.onnx").stat().st_size > 1000
+
+    refused = CliRunner().invoke(app, ["ensemble", run, "--methods", "men"])
+    assert refused.exit_code == 1
+    assert "Did you mean 'mean'?" in refused.output
+
+
 @pytest.mark.skipif(not REAL.is_dir(), reason="no real drawings beside the checkout or in HUETUNE_DRAWINGS")
 def test_real_drawings_become_an_ensemble_a_report_and_a_coloured_picture(tmp_path: Path) -> None:
     total = len(list((REAL / "color").iterdir()))

@@ -202,3 +202,16 @@ def test_a_member_that_fails_on_new_inputs_is_named(tiny, members, tmp_path):
     both = [members[0], Member(load_predictor(folder), folder)]
     with pytest.raises(BadPredictions, match="Member 1: expected finite predictions"):
         Ensemble(both, Weighted(np.full(2, 0.5)), "mean")(INPUTS)
+
+
+def test_members_of_one_architecture_may_run_as_one_pass(torch_tiny, tmp_path):
+    made = []
+    for seed in range(3):
+        torch_tiny.make(seed).save(tmp_path / f"t{seed}")
+        made.append(Member(load_predictor(tmp_path / f"t{seed}"), tmp_path / f"t{seed}"))
+    ensemble = Ensemble(made, RULE, "simplex")
+    inputs = next(iter(ensemble.batches("val"))).inputs
+    quick = ensemble.quickened(inputs)
+    np.testing.assert_allclose(quick(inputs), ensemble(inputs), atol=1e-5)
+    quick.save(tmp_path / "e")
+    np.testing.assert_array_equal(Ensemble.load(tmp_path / "e")(inputs), ensemble(inputs))
