@@ -2,7 +2,7 @@
 
     python benchmarks/ensemble_gain.py COLOR_DIR LINE_DIR [--seeds 0 1] [--quick] [--json FILE]
 
-The search is searches/quick.py with --size 64 --trials 32. Validation chooses what ships; the rows are the tables of
+The search is searches/quick.py with --size 64 --trials 32 --reports 9: trials of 900 steps. Validation chooses what ships; the rows are the tables of
 scores, and differences from the best single model with their bootstrap intervals. The summary has medians over the
 searches, and the least favourable end of the intervals.
 """
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the searches, one after another")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there, after each search")
     options = parser.parse_args()
-    settings = {"trials": 4, "steps": 20} if options.quick else {"trials": 32}
+    settings = {"trials": 4, "reports": 2, "steps": 20} if options.quick else {"trials": 32, "reports": 9}
     ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     rows: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory() as scratch:

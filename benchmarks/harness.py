@@ -6,9 +6,11 @@ Needs numpy alone, so that benchmarks of the networks run on a machine that has 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import platform
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import metadata
@@ -18,6 +20,14 @@ from typing import Any
 import numpy as np
 
 Row = dict[str, Any]
+
+# Python looks first where a script lies, and there `ensembles.py` would be taken for the package that it measures.
+_HERE = str(Path(__file__).parent)
+if _HERE in sys.path:
+    sys.path.remove(_HERE)
+    with suppress(ModuleNotFoundError):
+        importlib.import_module("ensembles")
+    sys.path.insert(0, _HERE)
 
 
 def arguments(description: str | None) -> argparse.Namespace:

@@ -77,7 +77,7 @@ class Ensemble:
         self._together: Callable[[Array], Sequence[Array]] | None = None
 
     def quickened(self, inputs: Array) -> Ensemble:
-        """The same ensemble for batches like `inputs`, its members of one architecture as one pass where that is faster.
+        """The same for batches like `inputs`, its members of one architecture as one pass where that is faster.
 
         Both ways are timed on the inputs. Members predict the same within 1e-5, so that what comes out is no longer
         bit for bit what it was. Members that are no networks of PyTorch run as before.

@@ -14,9 +14,11 @@ from ensembles.combining.gram import BadPredictions, check_predictions
 from ensembles.ensemble import Member
 from ensembles.members.cache import PredictionCache, PredictionKey, code_version, fingerprint
 from ensembles.members.flips import ConfidentFlipped, Flipped
-from ensembles.predictor import Array, Batch, CheckpointError, Predictor, open_verified, verify_checkpoint
+from ensembles.predictor import Array, Batch, CheckpointError, Output, Predictor, open_verified, verify_checkpoint
 
 BASE, FLIPS = "base", "flips"
+_FAR = 10.0  # from zero: what overshoots a little is clipped when it is scored
+_NEARLY = 1e-2  # rounding in half precision
 Told = tuple[Array, Array | None]  # predictions, and log-variances from those who tell them
 
 
@@ -164,7 +166,9 @@ class Crew:
             values, log_variance = self._predict(self.seats[position], batch.inputs, digest)
         except Exception as error:
             raise BadPredictions(position, f"cannot predict: {type(error).__name__}: {error}") from error
-        return check_predictions(position, values, batch.targets.shape), log_variance
+        checked = check_predictions(position, values, batch.targets.shape)
+        _check_range(position, checked, self.judge.output)
+        return checked, log_variance
 
     def _predict(self, seat: Seat, inputs: Array, digest: bytes) -> Told:
         def compute(inputs: Array) -> Told:
@@ -210,11 +214,29 @@ class Crew:
         return [f"{label}#{position}" for position, label in enumerate(longer)]
 
 
+def _check_range(member: int, values: Array, output: Output) -> None:
+    """Raise `BadPredictions` for what is clearly of another range, such as colours from 0 to 255."""
+    if output == "colours" and (furthest := float(np.abs(values).max(initial=0))) > _FAR:
+        raise BadPredictions(member, f"expected colours in [-1, 1], got values as far as {furthest:.4g} from zero.")
+    if output == "probabilities":
+        off = float(np.abs(values.sum(axis=1) - 1).max(initial=0))
+        least = float(values.min(initial=0))
+        if off > _NEARLY or least < -_NEARLY:
+            raise BadPredictions(
+                member,
+                f"expected class probabilities that sum to one, got values from {least:.4g} and sums {off:.4g} off.",
+            )
+
+
 def counted(judge: Predictor, split: str) -> Iterator[tuple[int, Batch]]:
     """The batches of a split, checked, each with the number of examples so far. `ValueError` where there are none."""
     count = 0
     for batch in judge.batches(split):
         size = len(batch.names)
+        if batch.targets is None:
+            raise ValueError(
+                f"Expected targets in the {split} split, got none: members are weighed and judged by them."
+            )
         if not size == len(batch.inputs) == len(batch.targets) == len(batch.groups):
             raise ValueError(
                 f"Expected as many names, inputs, targets and groups in a batch of the {split} split, got "

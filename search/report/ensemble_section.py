@@ -19,7 +19,7 @@ from search.report.wording import (
     with_unit,
 )
 
-_ASIDE = {"ambiguity", "memory_mib"}  # columns of the table of scores that are not shown
+_ASIDE = {"ambiguity", "memory_mib", "parameters"}  # columns of the table of scores that are not shown
 KIND_NAMES = {"line": "line", "best_single": "best single", "ensemble": "ensemble", "truth": "truth"}
 
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -70,8 +71,8 @@ def test_members_with_errors_apart_make_an_ensemble_that_is_surely_better(tiny, 
 
 
 def test_the_files_say_what_was_built(checkpoint, tmp_path):
-    good = [checkpoint("good", seed=1), checkpoint("other", seed=2)]
-    report = build([*good, checkpoint("hopeless", seed=3, scale=30.0)], tmp_path / "ensemble", seed=7)
+    good = [checkpoint("good", seed=1, scale=0.05), checkpoint("other", seed=2, scale=0.05)]
+    report = build([*good, checkpoint("hopeless", seed=3, scale=2.0)], tmp_path / "ensemble", seed=7)
     content = json.loads((tmp_path / "ensemble" / "ensemble.json").read_text())
     assert content["format"] == "huetune-ensemble"
     assert content["method"] == report.method
@@ -130,6 +131,7 @@ def test_a_flipped_byte_and_every_other_failure_is_left_out_with_its_reason(chec
         checkpoint("shape", seed=5, mode="shape"),
         checkpoint("raises", seed=6, mode="raise"),
         checkpoint("late", seed=7, mode="nan late"),
+        checkpoint("bytes", seed=9, scale=100.0),
         checkpoint("stranger", seed=8, predictor="stranger"),
     ]
     good = [checkpoint("a", seed=11), checkpoint("b", seed=12)]
@@ -145,6 +147,7 @@ def test_a_flipped_byte_and_every_other_failure_is_left_out_with_its_reason(chec
         "shape": "expected predictions of shape (4, 3, 5, 7), got (4, 1, 5, 7)",
         "raises": "RuntimeError: mat1 and mat2 shapes",
         "late": "(on the test split)",
+        "bytes": "expected colours in [-1, 1], got values as far as",
         "stranger": "names the predictor 'stranger'; known:",
     }.items():
         assert words in reasons[trial]
@@ -228,6 +231,15 @@ def test_drawings_of_one_group_tell_no_interval(checkpoint, sizes, tmp_path):
 def test_a_predictor_that_breaks_its_promises_is_told_which(checkpoint, tmp_path, mode, message):
     with pytest.raises(ValueError, match=message):
         build([checkpoint("a", seed=1, mode=mode)], tmp_path / "e")
+
+
+def test_a_split_without_targets_is_named(tiny, checkpoint, tmp_path, monkeypatch):
+    whole = tiny.TinyPredictor.batches
+    monkeypatch.setattr(
+        tiny.TinyPredictor, "batches", lambda self, split: (replace(b, targets=None) for b in whole(self, split))
+    )
+    with pytest.raises(ValueError, match="Expected targets in the val split, got none"):
+        build([checkpoint("a", seed=1)], tmp_path / "e")
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
