@@ -32,6 +32,16 @@ def explained(*expected: type[Exception]) -> Iterator[None]:
         raise typer.Exit(1) from None
 
 
+@contextmanager
+def interruptible(kept: str) -> Iterator[None]:
+    """Turn Ctrl-C into words about what was kept, and the exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        err.print(Text("interrupted: ", style="bold red").append(kept, style="not bold default"))
+        raise typer.Exit(130) from None
+
+
 def setting(name: str, value: object) -> str:
     """One hyperparameter, short enough to stand beside others."""
     return f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"

@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
-from search.console import explained, out, score_table, steps
+from search.console import explained, interruptible, out, score_table, steps
 from search.errors import RunError, SearchError
 
 
 @explained(RunError, SearchError, ValueError, OSError)
+@interruptible("predictions and models that were finished are kept; the same command goes on with them")
 def ensemble(
     runs: Annotated[
         list[str], typer.Argument(metavar="RUN...", help="Runs: folders, or addresses in a bucket.", show_default=False)
