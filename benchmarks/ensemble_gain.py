@@ -2,14 +2,13 @@
 
     python benchmarks/ensemble_gain.py COLOR_DIR LINE_DIR [--seeds 0 1] [--quick] [--json FILE]
 
-The search is searches/quick.py with --size 64 --trials 32 --reports 9: trials of 900 steps. Validation chooses what ships; the rows are the tables of
-scores, and differences from the best single model with their bootstrap intervals. The summary has medians over the
-searches, and the least favourable end of the intervals.
+The search is searches/quick.py with --size 64 --trials 32 --reports 9: trials of 900 steps. Validation chooses what
+ships; the rows are the tables of scores, and differences from the best single model with their bootstrap intervals. The
+summary has medians over the searches, and the least favourable end of the intervals.
 """
 
 from __future__ import annotations
 
-import argparse
 import logging
 import tempfile
 import time
@@ -18,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import ray
-from harness import finish
+from harness import drawings_arguments, finish
 
 from colorizer.prepare import prepare
 from ensembles import PredictionCache, build, gather
@@ -31,13 +30,7 @@ METHODS = (*USUAL, "convolution", "convolution_flips", "median", "majority", "me
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("colors", type=Path, metavar="COLOR_DIR")
-    parser.add_argument("lines", type=Path, metavar="LINE_DIR")
-    parser.add_argument("--quick", action="store_true", help="four short trials, for a rough figure")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the searches, one after another")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there, after each search")
-    options = parser.parse_args()
+    options = drawings_arguments(__doc__)
     settings = {"trials": 4, "reports": 2, "steps": 20} if options.quick else {"trials": 32, "reports": 9}
     ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     rows: list[dict[str, object]] = []

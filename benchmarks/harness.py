@@ -38,6 +38,17 @@ def arguments(description: str | None) -> argparse.Namespace:
     return parser.parse_args()
 
 
+def drawings_arguments(description: str | None, seeds: Sequence[int] = (0,)) -> argparse.Namespace:
+    """Those of `arguments`, with folders of real drawings and the seeds of searches on them."""
+    parser = argparse.ArgumentParser(description=(description or "").split("\n", 1)[0])
+    parser.add_argument("colors", type=Path, metavar="COLOR_DIR")
+    parser.add_argument("lines", type=Path, metavar="LINE_DIR")
+    parser.add_argument("--quick", action="store_true", help="less of everything, for a rough figure")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[*seeds], help="of the searches, one after another")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
+    return parser.parse_args()
+
+
 def machine() -> Row:
     """The machine and the versions a figure belongs to."""
     found: Row = {"cpu": _cpu(), "cores": os.cpu_count(), "python": platform.python_version()}

@@ -8,7 +8,6 @@ summary has medians over the searches, and the lowest end of their intervals.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import tempfile
 import time
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import ray
-from harness import finish
+from harness import drawings_arguments, finish
 
 from colorizer.prepare import prepare
 from ensembles import build, gather
@@ -26,13 +25,7 @@ QUICK = Path(__file__).parents[1] / "searches" / "quick.py"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("colors", type=Path, metavar="COLOR_DIR")
-    parser.add_argument("lines", type=Path, metavar="LINE_DIR")
-    parser.add_argument("--quick", action="store_true", help="four short trials, for a rough figure")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the searches, one after another")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
-    options = parser.parse_args()
+    options = drawings_arguments(__doc__)
     short = {"trials": 4, "steps": 20} if options.quick else {}
     ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     rows = []

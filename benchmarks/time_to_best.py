@@ -13,7 +13,6 @@ wide ranges, as for a model that nobody has tuned before.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import math
 import tempfile
@@ -24,7 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import ray
-from harness import finish
+from harness import drawings_arguments, finish
 from ray import tune
 
 from colorizer.prepare import prepare
@@ -113,13 +112,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("colors", type=Path, metavar="COLOR_DIR")
-    parser.add_argument("lines", type=Path, metavar="LINE_DIR")
-    parser.add_argument("--quick", action="store_true", help="few short trials, for a rough figure")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="of the searches")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
-    options = parser.parse_args()
+    options = drawings_arguments(__doc__, seeds=[1, 2, 3])
     trials, steps = (6, 5) if options.quick else (TRIALS, 50)
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     rows: list[dict[str, Any]] = []

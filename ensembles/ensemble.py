@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,10 @@ from ensembles.members.flips import Flipped
 from ensembles.predictor import (
     MANIFEST,
     Array,
-    Batch,
+    Borrowing,
     CheckpointDamaged,
     CheckpointError,
-    Output,
     Predictor,
-    Scores,
     load_predictor,
     read_json,
     read_manifest,
@@ -55,7 +53,7 @@ class Member:
     flip: bool = False
 
 
-class Ensemble:
+class Ensemble(Borrowing):
     """A rule over its members' predictions. Data, scores and pictures are those of its first member.
 
     Members that the rule does not use are dropped and never run. `notes` is kept in `ensemble.json` as it is given.
@@ -103,28 +101,8 @@ class Ensemble:
             return self.rule(_checked(inputs, self._together(inputs)))
         return self.rule(predict_all([member.predictor for member in self.members], inputs, self.rule.asks_confidence))
 
-    def batches(self, split: str) -> Iterator[Batch]:
-        return self._first.batches(split)
-
     @property
-    def output(self) -> Output:
-        return self._first.output
-
-    @property
-    def gain_metric(self) -> str:
-        return self._first.gain_metric
-
-    def scores(self, predictions: Array, targets: Array) -> Scores:
-        return self._first.scores(predictions, targets)
-
-    def summarize(self, scores: Scores) -> dict[str, float]:
-        return self._first.summarize(scores)
-
-    def picture(self, values: Array) -> Array:
-        return self._first.picture(values)
-
-    @property
-    def _first(self) -> Predictor:
+    def lender(self) -> Predictor:
         return self.members[0].predictor
 
     def save(self, folder: Path, *, by_reference: bool = False) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -82,6 +83,35 @@ class Predictor(Protocol):
     def picture(self, values: Array, /) -> Array:
         """One input, prediction or target, without its batch axis, as (H, W, 3) uint8."""
         ...
+
+
+class Borrowing(ABC):
+    """The data, the measures and the pictures of another predictor."""
+
+    @property
+    @abstractmethod
+    def lender(self) -> Predictor:
+        """The other."""
+
+    def batches(self, split: str) -> Iterator[Batch]:
+        return self.lender.batches(split)
+
+    @property
+    def output(self) -> Output:
+        return self.lender.output
+
+    @property
+    def gain_metric(self) -> str:
+        return self.lender.gain_metric
+
+    def scores(self, predictions: Array, targets: Array) -> Scores:
+        return self.lender.scores(predictions, targets)
+
+    def summarize(self, scores: Scores) -> dict[str, float]:
+        return self.lender.summarize(scores)
+
+    def picture(self, values: Array) -> Array:
+        return self.lender.picture(values)
 
 
 class CheckpointError(ValueError):

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from ensembles.capabilities import Confident, Flippable
-from ensembles.predictor import Array, Batch, Output, Predictor, Scores
+from ensembles.predictor import Array, Borrowing, Predictor
 
 Axes = tuple[int, ...]
 
 
-class Flipped:
+class Flipped(Borrowing):
     """The mean of what a predictor says of its inputs and, flipped back, of the flipped inputs.
 
     Every combination of the predictor's `flip_axes` is one view: 2 for one axis, 4 for two. A member or a whole
@@ -57,25 +57,9 @@ class Flipped:
         """
         return mean_of_views(self.predictor, self.axes, plain, inputs)
 
-    def batches(self, split: str) -> Iterator[Batch]:
-        return self.predictor.batches(split)
-
     @property
-    def output(self) -> Output:
-        return self.predictor.output
-
-    @property
-    def gain_metric(self) -> str:
-        return self.predictor.gain_metric
-
-    def scores(self, predictions: Array, targets: Array) -> Scores:
-        return self.predictor.scores(predictions, targets)
-
-    def summarize(self, scores: Scores) -> dict[str, float]:
-        return self.predictor.summarize(scores)
-
-    def picture(self, values: Array) -> Array:
-        return self.predictor.picture(values)
+    def lender(self) -> Predictor:
+        return self.predictor
 
 
 class ConfidentFlipped(Flipped):
