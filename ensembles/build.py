@@ -27,7 +27,7 @@ from ensembles.folders import check_replaceable, whole_folder
 from ensembles.members.averages import add_soups
 from ensembles.members.cache import PredictionCache
 from ensembles.members.crew import BASE, FLIPS, Candidate, Crew, SetAside
-from ensembles.recipes import BEST_SINGLE, Recipe, recipes, with_soups
+from ensembles.recipes import BEST_SINGLE, Recipe, recipes, with_shipped, with_soups
 from ensembles.trained import Trained
 
 SCORES = "scores.parquet"
@@ -88,7 +88,7 @@ def build(
         candidates: checkpoints with where they came from.
         output: the folder of the ensemble.
         methods: "usual", "all", or names, see `recipes`.
-        ship: the method that ships, whatever validation says; None lets it choose.
+        ship: the method that ships, whatever validation says; None lets validation choose.
         limits: of what may ship.
         trained: models that are trained for the ensemble: on parts of the training split, or on its colours.
         data: a dataset to use in place of the members' own.
@@ -106,7 +106,7 @@ def build(
     check_replaceable(output, ENSEMBLE)
     if not candidates:
         raise ValueError("Expected at least one checkpoint to build an ensemble from, got none.")
-    wanted = recipes(methods)
+    wanted = with_shipped(recipes(methods), ship)
     steps = _Steps(progress, len(candidates) + _STEPS)
     crew = Crew(candidates, data, cache, steps.next)
     with tempfile.TemporaryDirectory(prefix="huetune-") as scratch:

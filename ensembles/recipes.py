@@ -44,6 +44,8 @@ USUAL = (
     *("best_single_swa", "mean_swa", "simplex_log_swa"),
 )
 
+_WITHOUT_RECIPE = ("soup", "greedy_soup", "stacked_", "blended_", "student")
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -74,6 +76,14 @@ def recipes(names: Sequence[str] | str = "usual") -> list[Recipe]:
     elif isinstance(names, str):
         names = [names]
     return [_recipe(name) for name in dict.fromkeys((BEST_SINGLE, *names)) if name != SOUPS]
+
+
+def with_shipped(wanted: Sequence[Recipe], ship: str | None) -> list[Recipe]:
+    """The recipes, and that of what is to ship if it has one. Raises `ValueError` for a name that is unknown."""
+    known = {recipe.name for recipe in wanted}
+    if ship is None or ship in known or ship.startswith(_WITHOUT_RECIPE):
+        return [*wanted]
+    return [*wanted, _recipe(ship)]
 
 
 def with_soups(names: Sequence[str] | str) -> bool:

@@ -124,7 +124,11 @@ class Trained:
             contest.unsuited[name] = reason
             return
         contest.say(f"fitting {name}")
-        rule = method.fit(seen)
+        try:
+            rule = method.fit(seen)
+        except ValueError as error:  # a part that predicts nothing of use says nothing about its member
+            contest.unsuited[name] = str(error)
+            return
         contest.enter_rules(name, rule, [rule] * contest.folds, positions)
 
     def _trained(self, contest: Contest, folds: Folds, home: Path, name: str) -> list[list[Path]]:

@@ -442,7 +442,10 @@ def test_what_is_asked_for_ships_and_says_so(checkpoint, tmp_path):
     assert report.method == "best_single"
     assert report.reason.startswith("asked for; validation would have chosen ")
     assert Ensemble.load(tmp_path / "e").method == "best_single"
-    with pytest.raises(ValueError, match=r"ship one of .*, got 'vivid', which is not among the methods"):
-        build(candidates, tmp_path / "f", ship="vivid")
+    assert build(candidates, tmp_path / "f", methods=["mean"], ship="greedy_flips").method == "greedy_flips"
+    with pytest.raises(ValueError, match=r"ship one of .*, got 'student', which is not among the methods"):
+        build(candidates, tmp_path / "f", ship="student")
     with pytest.raises(ValueError, match="got 'confidence': "):
-        build(candidates, tmp_path / "f", methods=["confidence"], ship="confidence")
+        build(candidates, tmp_path / "f", ship="confidence")
+    with pytest.raises(ValueError, match=r"Did you mean .vivid.\?"):
+        build(candidates, tmp_path / "f", ship="vivit")
