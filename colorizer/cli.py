@@ -86,10 +86,13 @@ def colorize(
     from colorizer.images import UnreadableImage, read_rgb
     from colorizer.inference import Colorizer, colorize_image
     from ensembles import CheckpointError, Ensemble, load
+    from ensembles.predictor import Borrowing
 
     with explained(CheckpointError, FileNotFoundError):
         predictor = load(_model_folder(model))
-        first = predictor.members[0].predictor if isinstance(predictor, Ensemble) else predictor
+        first = predictor
+        while isinstance(first, Borrowing):  # an ensemble, a member whose flips are averaged
+            first = first.lender
         if not isinstance(first, Colorizer):
             raise CheckpointError(f"Expected a model that colours drawings in {model}, found {type(first).__name__}.")
     if isinstance(predictor, Ensemble) and len(images) >= _MANY:
