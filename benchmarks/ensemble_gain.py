@@ -54,9 +54,10 @@ def searched(dataset: str, scratch: Path, seed: int, settings: dict[str, int]) -
     closer = differences[differences["measure"] == "ciede2000"].set_index("method")
     rows = []
     for row in report.scores.to_dict("records"):
-        method = str(row["method"])
-        told = {f"ciede2000_{name}": float(closer.loc[method, name]) for name in ("difference", "low", "high")}
-        rows.append(spent | row | (told if method != "best_single" else {}))
+        rows.append(spent | row | {f"ciede2000_{name}": 0.0 for name in ("difference", "low", "high")})
+        if row["method"] in closer.index:
+            found = closer.loc[row["method"], ["difference", "low", "high"]]
+            rows[-1] |= {f"ciede2000_{name}": float(value) for name, value in found.items()}
     return rows
 
 
