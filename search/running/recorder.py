@@ -203,6 +203,7 @@ class Recorder(Callback):
                 entry.status = "interrupted"
                 self._touched[entry.trial_id] = entry
         self.write()
+        self._sweep_earlier_sessions()
         self._study.close()
         self._journal.close()
 
@@ -299,9 +300,20 @@ class Recorder(Callback):
 
     def _sweep(self, entry: Entry) -> None:
         for place in entry.places:
-            for folder in self.folder.folders(self.folder.inside(place)):
-                if folder.rsplit("/", 1)[-1].startswith("checkpoint_"):
-                    self.folder.delete_folder(folder)
+            self._sweep_place(self.folder.inside(place))
+
+    def _sweep_earlier_sessions(self) -> None:
+        """A session that was killed may have saved what no event tells of: it was killed before it could."""
+        ended = {entry.trial_id for entry in self.ledger.entries.values() if entry.status in ENDED}
+        for session in self.folder.folders(self.folder.tune)[:-1]:
+            for place in self.folder.folders(session):
+                if place.rsplit("/", 1)[-1] in ended:
+                    self._sweep_place(place)
+
+    def _sweep_place(self, place: str) -> None:
+        for folder in self.folder.folders(place):
+            if folder.rsplit("/", 1)[-1].startswith("checkpoint_"):
+                self.folder.delete_folder(folder)
 
 
 def _measurement(event: Event) -> dict[str, Any]:
