@@ -154,8 +154,9 @@ def _products(errors: Floats) -> Floats:
     result = np.empty((examples, members, members))
     for part in _parts(members, _ROWS):
         block = (errors[:, :, part] @ turned[..., part.start :]).sum(axis=1)[..., :-1]
-        result[:, part.start :, part] = block.transpose(0, 2, 1)
         result[:, part, part.start :] = block
+    below, left = np.tril_indices(members, -1)
+    result[:, below, left] = result[:, left, below]  # some BLAS round e_i * e_j and e_j * e_i apart
     return result
 
 
