@@ -157,7 +157,7 @@ def _decided(
 ) -> Choice:
     """Everything in the contest fitted and judged, and what ships."""
     steps.next("validation split")
-    contest.gather({recipe.family for recipe in wanted})
+    contest.seat({recipe.family for recipe in wanted})
     steps.next("fitting")
     for recipe in wanted:
         contest.enter(recipe)
@@ -166,7 +166,7 @@ def _decided(
     trained.join(contest, home)
     if trained.student:
         contest.judge()
-        trained.teach(contest, home, contest.crew.data)
+        trained.teach(contest, home)
     return contest.judge(ship)
 
 

@@ -17,7 +17,7 @@ from ensembles.account.costs import Cost, measure
 from ensembles.account.passes import Entry, TestScores, score, validate
 from ensembles.combining.combiner import Combiner, Positions, Subset, Weighted
 from ensembles.combining.gram import BadPredictions, Floats
-from ensembles.combining.method import Method, Observed, fold_of
+from ensembles.combining.method import Method, fold_of
 from ensembles.combining.stored import describe
 from ensembles.combining.weighting import Limited
 from ensembles.ensemble import Ensemble
@@ -82,7 +82,7 @@ class Contest:
         self._reasons: dict[str, str] = {}
         crew.only_base()
 
-    def gather(self, families: Collection[str]) -> None:
+    def seat(self, families: Collection[str]) -> None:
         """Seat what was asked for beside the checkpoints, and read the validation split."""
         if FLIPS in families and (reason := self.crew.add_flips()):
             self._reasons[FLIPS] = reason
@@ -106,16 +106,11 @@ class Contest:
         return self.seen.whole_gram.mean(axis=0)
 
     def enter(self, recipe: Recipe) -> None:
-        """Fit a recipe, or note why it does not apply."""
+        """Fit a recipe to its family and its folds, or note why it does not apply."""
+        name, method = recipe.name, recipe.method
         positions = self.crew.positions(recipe.family)
-        if recipe.family in self._reasons:
-            self.unsuited[recipe.name] = self._reasons[recipe.family]
-        else:
-            self.enter_fitted(recipe.name, recipe.method, self.seen.of(positions), positions)
-
-    def enter_fitted(self, name: str, method: Method, view: Observed, positions: Positions) -> None:
-        """Fit a method to seats in view and their folds, or note why it does not apply."""
-        if reason := method.unsuited(view):
+        view = self.seen.of(positions)
+        if reason := self._reasons.get(recipe.family) or method.unsuited(view):
             self.unsuited[name] = reason
             return
         self.say(f"fitting {name}")

@@ -19,7 +19,9 @@ from ensembles.combining.weighting import SimplexLog
 from ensembles.contest import Contest
 from ensembles.folders import whole_folder
 from ensembles.members.crew import BASE, Candidate
-from ensembles.members.parts import Folds, OutOfFold, groups_of, retrain, train_parts
+from ensembles.members.folds import Folds
+from ensembles.members.out_of_fold import OutOfFold, groups_of
+from ensembles.members.parts import retrain, train_parts
 from ensembles.predictor import Predictor, load_predictor
 
 BLEND = "blend"
@@ -68,7 +70,7 @@ class Trained:
         if self.blend:
             self._blend(contest, home)
 
-    def teach(self, contest: Contest, home: Path, data: Path | None) -> None:
+    def teach(self, contest: Contest, home: Path) -> None:
         """Train a student of the best entry on validation, which has been judged, and enter it."""
         judge = contest.crew.judge
         if (STUDENT, STUDENT) in contest.crew.spoilt:
@@ -88,7 +90,7 @@ class Trained:
         _write_lesson(lesson, judge, contest.ensemble(teacher))
         contest.say(f"training a student of {teacher.name}")
         master = contest.crew.family(BASE)[0].candidate.folder
-        learn = partial(_learn, Path(master), data, lesson, contest.seed)
+        learn = partial(_learn, Path(master), contest.crew.data, lesson, contest.seed)
         for _ in self.map(learn, [work / STUDENT]):
             pass
         lesson.unlink()

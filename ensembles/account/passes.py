@@ -46,11 +46,11 @@ def validate(
         say(f"validation split again, {count} examples")
         predicted = crew.predict(batch)
         here = fold[count - len(batch.names) : count]
+        by_fold = {number: (here == number, predicted.rows(here == number)) for number in np.unique(here)}
         for entry in entries:
             combined = np.empty_like(predicted.values[0])
-            for number in np.unique(here):
-                inside = here == number
-                combined[inside] = entry.by_fold[number](predicted.rows(inside))
+            for number, (inside, some) in by_fold.items():
+                combined[inside] = entry.by_fold[number](some)
             parts[entry.name].append(_checked(crew.judge, combined, batch.targets))
     return _joined(parts)
 

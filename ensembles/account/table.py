@@ -12,7 +12,7 @@ from ensembles.account.costs import Cost
 from ensembles.account.evaluate import ambiguity, bootstrap_gain, error_correlation
 from ensembles.account.frontier import frontier
 from ensembles.account.passes import Entry, TestScores
-from ensembles.combining.combiner import Subset, Weighted
+from ensembles.combining.combiner import Weighted
 from ensembles.combining.gram import Floats
 from ensembles.predictor import Array, Predictor
 
@@ -90,8 +90,7 @@ def correlation_table(labels: Sequence[str], gram: Floats) -> pd.DataFrame:
 
 
 def _ambiguity(entry: Entry, gram: Floats) -> float:
-    inner = entry.rule.rule if isinstance(entry.rule, Subset) else entry.rule
-    narrowed = inner.narrowed()
+    narrowed = entry.rule.narrowed()
     if not isinstance(narrowed, Weighted):
         return float("nan")
     used = entry.rule.used

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -87,11 +87,13 @@ class Combiner(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class Weighted(Combiner):
-    """The weighted mean. Weights (k,) sum to one; `ValueError` where they do not."""
+class ByWeights(Combiner):
+    """A rule in which members count by weights (k,) that sum to one; those of zero never run.
+
+    A rule of this kind is a frozen dataclass whose other fields are JSON values, checked when it is made.
+    """
 
     weights: Floats
-    kind: ClassVar[str] = "weights"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weights", check_weights(self.weights, len(self.weights)))
@@ -104,18 +106,27 @@ class Weighted(Combiner):
     def used(self) -> Positions:
         return np.flatnonzero(self.weights)
 
-    def narrowed(self) -> Weighted:
-        return Weighted(self.weights[self.used])
+    def narrowed(self) -> Self:
+        return replace(self, weights=self.weights[self.used])
+
+    def state(self) -> State:
+        others = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "weights"}
+        return {"weights": self.weights.tolist(), **others}, {}
+
+    @classmethod
+    def restore(cls, settings: Mapping[str, Any], arrays: Mapping[str, Array]) -> Self:
+        given = {field.name: settings[field.name] for field in fields(cls)}
+        return cls(**given | {"weights": np.asarray(given["weights"], dtype=np.float64)})
+
+
+@dataclass(frozen=True, eq=False)
+class Weighted(ByWeights):
+    """The weighted mean. `ValueError` for weights that do not sum to one."""
+
+    kind: ClassVar[str] = "weights"
 
     def __call__(self, predicted: Predicted) -> Array:
         return blend([predicted.values[member] for member in self.used], self.weights[self.used])
-
-    def state(self) -> State:
-        return {"weights": self.weights.tolist()}, {}
-
-    @classmethod
-    def restore(cls, settings: Mapping[str, Any], arrays: Mapping[str, Array]) -> Weighted:
-        return cls(np.asarray(settings["weights"], dtype=np.float64))
 
 
 @dataclass(frozen=True, eq=False)

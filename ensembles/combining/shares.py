@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ensembles.combining.combiner import Array, Combiner, Positions, Predicted, State
+from ensembles.combining.combiner import Array, ByWeights, Predicted
 from ensembles.combining.gram import Floats, check_weights
 from ensembles.combining.method import Observed
 from ensembles.combining.weights import uniform
@@ -40,39 +40,14 @@ def spread_out(examples: int, most: int) -> npt.NDArray[np.bool_]:
 
 
 @dataclass(frozen=True, eq=False)
-class Shared(Combiner):
-    """A rule in which members count by weights (k,), none below zero, that sum to one; those of zero never run.
-
-    A rule of this kind is a frozen dataclass whose other fields are JSON values, checked when it is made.
-    """
-
-    weights: Floats
+class Shared(ByWeights):
+    """A rule by weights of which none is below zero."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weights", check_shares(self.weights))
-
-    @property
-    def members(self) -> int:
-        return len(self.weights)
-
-    @property
-    def used(self) -> Positions:
-        return np.flatnonzero(self.weights)
-
-    def narrowed(self) -> Self:
-        return replace(self, weights=self.weights[self.used])
 
     def counting(self, predicted: Predicted) -> tuple[list[Array], Floats]:
         """The predictions of the members in use, and their weights."""
         if len(predicted.values) != self.members:
             raise ValueError(f"Expected the predictions of {self.members} members, got {len(predicted.values)}.")
         return [predicted.values[member] for member in self.used], self.weights[self.used]
-
-    def state(self) -> State:
-        others = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "weights"}
-        return {"weights": self.weights.tolist(), **others}, {}
-
-    @classmethod
-    def restore(cls, settings: Mapping[str, Any], arrays: Mapping[str, Array]) -> Self:
-        given = {field.name: settings[field.name] for field in fields(cls)}
-        return cls(**given | {"weights": np.asarray(given["weights"], dtype=np.float64)})
