@@ -3,11 +3,13 @@
 import base64
 import html
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import plotly.graph_objects as go
+from search.report.chart import Chart
+from search.report.tables.snapshot import NothingToShow, Snapshot
 
 MAGIC = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIFF": "image/webp"}
 
@@ -36,6 +38,11 @@ def data_uri(image: bytes) -> str | None:
     return None
 
 
+def card(title: str, body: str, css: str = "card") -> str:
+    """A card with a heading. `body` is HTML."""
+    return f'<div class="{css}"><h3>{esc(title)}</h3>{body}</div>'
+
+
 def note(sentence: str) -> str:
     """What stands in place of a figure that would say nothing. `sentence` is HTML."""
     return f'<p class="note">{sentence}</p>'
@@ -61,31 +68,36 @@ def table(head: list[str], rows: list[list[str]], marked: int | None = None, lab
 
 
 @dataclass
-class Figures:
-    """Counts the figures of a page, so that each has an id of its own."""
+class Sheet:
+    """The figures of a page: places each in a card, drawn when scrolled to."""
 
-    drawn: list[str] = field(default_factory=list)
+    drawn: set[str] = field(default_factory=set)
 
-    def place(
-        self,
-        figure: go.Figure,
-        title: str,
-        caption: str,
-        description: str,
-        *,
-        css: str = "card",
-        level: int = 3,
-    ) -> str:
-        """A card with a title, a caption (HTML), the figure drawn when scrolled to, and a description to be read
-        out."""
-        name = f"figure-{len(self.drawn) + 1}"
-        self.drawn.append(name)
-        height = int(figure.layout.height or 380)
-        about = f'<p class="caption">{caption}</p>' if caption else ""
+    def place(self, chart: Chart, snap: Snapshot) -> str:
+        """A card with the figure, or with the reason why there is none."""
+        try:
+            made = chart.drawn(snap)
+        except NothingToShow as nothing:
+            return card(chart.title, note(esc(nothing)))
+        name = self._name(chart.name)
+        height = int(made.figure.layout.height or 380)
+        about = f'<p class="caption">{made.caption}</p>' if made.caption else ""
+        level, title = chart.level, esc(chart.title)
         return (
-            f'<figure class="{css}"><h{level} id="{name}-title">{esc(title)}</h{level}>{about}'
-            f'<div class="plot-scroll"><div class="plot" id="{name}" role="img" style="height:{height}px" '
-            f'aria-label="{esc(title)}. {esc(description)}"></div></div>'
-            f'<script type="application/json" data-for="{name}">{embedded_json(figure.to_json())}</script>'
+            f'<figure class="{chart.css}" id="{name}"><h{level} id="{name}-title">{title}</h{level}>{about}'
+            f'<div class="plot-scroll"><div class="plot" id="{name}-plot" role="img" style="height:{height}px" '
+            f'aria-label="{title}. {esc(made.description)}"></div></div>'
+            f'<script type="application/json" data-for="{name}-plot">{embedded_json(made.figure.to_json())}</script>'
             "</figure>"
         )
+
+    def _name(self, wanted: str) -> str:
+        """An id of its own: names of parameters hold anything."""
+        plain = re.sub(r"[^a-z0-9]+", "-", wanted.lower()).strip("-") or "figure"
+        number = next(n for n in range(1, len(self.drawn) + 2) if _numbered(plain, n) not in self.drawn)
+        self.drawn.add(_numbered(plain, number))
+        return _numbered(plain, number)
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}-{number}"

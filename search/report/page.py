@@ -9,13 +9,15 @@ from typing import overload
 
 from plotly.offline import get_plotlyjs
 
-from search.report.answer import about, answer, default_command
-from search.report.ensemble_section import ensemble, pictures
-from search.report.markup import Figures, embedded_json, esc
-from search.report.search_section import search
-from search.report.tables import RunReader, Snapshot, snapshot
-from search.report.theme import DARK_OF
-from search.report.trial_table import trial_table
+from search.report.figures.theme import DARK_OF
+from search.report.markup import Sheet, embedded_json, esc
+from search.report.sections.about import about
+from search.report.sections.answer import answer, default_command
+from search.report.sections.ensemble import ensemble
+from search.report.sections.pictures import pictures
+from search.report.sections.search import search
+from search.report.sections.trials import trials
+from search.report.tables.snapshot import RunReader, snapshot
 
 # The browser itself refuses what the page should never do: load or send anything.
 POLICY = (
@@ -74,14 +76,14 @@ def write_report(results: RunReader, output: Path | None = None, command: str | 
 def report_html(results: RunReader, command: str | None = None) -> str:
     """The report as text, for those who keep it elsewhere than on a disk."""
     snap = snapshot(results)
-    sheet = Figures()
+    sheet = Sheet()
     command = command or default_command(snap)
     body = [
-        answer(snap, results, command),
-        pictures(results, command),
+        answer(snap, command),
+        pictures(snap, command),
         search(snap, sheet),
-        ensemble(snap, results, sheet, command),
-        _trials(snap),
+        ensemble(snap, sheet, command),
+        trials(snap),
         about(snap),
     ]
     title = f"{snap.definition.get('name') or 'search'} · huetune report"
@@ -103,22 +105,4 @@ def report_html(results: RunReader, command: str | None = None) -> str:
             f"<script>{get_plotlyjs()}</script>",
             f"<script>{script}</script></body></html>\n",
         ]
-    )
-
-
-def _trials(snap: Snapshot) -> str:
-    head = '<section id="trials"><h2><a href="#trials" aria-label="Link to Trials">Trials</a></h2>'
-    if not len(snap.trials):
-        return f'{head}<p class="note">No trial has begun yet.</p></section>'
-    return (
-        f'{head}<div class="card"><div class="tools"><label for="filter">Filter</label>'
-        '<input id="filter" type="search" autocomplete="off" '
-        'placeholder="a number, a status, a value, an error …">'
-        '<span id="shown" role="status"></span></div>'
-        '<div class="scroll" tabindex="0" role="region" aria-label="Trials">'
-        '<table id="trial-table" class="numbers"><thead></thead><tbody></tbody></table></div>'
-        '<button type="button" id="more" hidden>Show more</button>'
-        "<noscript><p>The table of trials needs JavaScript.</p></noscript></div>"
-        f'<script type="application/json" id="trial-data">{embedded_json(trial_table(snap))}</script>'
-        "</section>"
     )

@@ -1,12 +1,14 @@
-"""The head of the page, answer first, and its foot: what came out, what it cost, what to beware of."""
+"""The head of the page, answer first: what came out, what it cost, what to beware of."""
 
 import math
 import shlex
 
-from search.report import ensemble_tables, tables
-from search.report.markup import esc, note, section, trial_link
-from search.report.tables import Costs, RunReader, Snapshot, moment
-from search.report.verdicts import Verdict, verdicts
+from search.report.markup import esc, note, trial_link
+from search.report.sections.about import when
+from search.report.sections.verdicts import Verdict, verdicts
+from search.report.tables.costs import Costs, costs
+from search.report.tables.ensemble import Gain, gains, shipped_gain, single_on_test
+from search.report.tables.snapshot import Snapshot
 from search.report.wording import (
     DASH,
     count,
@@ -20,11 +22,11 @@ from search.report.wording import (
 )
 
 
-def answer(snap: Snapshot, results: RunReader, command: str) -> str:
+def answer(snap: Snapshot, command: str) -> str:
     """The head of the page: what came out, in a sentence, five numbers, a configuration and warnings."""
-    spent = tables.costs(snap)
-    scores = ensemble_tables.gains(results)
-    gain, tested = ensemble_tables.shipped_gain(scores), ensemble_tables.single_on_test(scores, snap.goal.metric)
+    spent = costs(snap)
+    scores = gains(snap)
+    gain, tested = shipped_gain(scores), single_on_test(scores, snap.goal.metric)
     parts = [
         f"<header><p class=kicker>huetune search report</p><h1>{esc(_name(snap))}</h1>",
         f'<p class="lede">{_lede(snap, gain, tested)}</p><p class="meta">{_meta(snap, spent)}</p>',
@@ -52,34 +54,6 @@ def answer(snap: Snapshot, results: RunReader, command: str) -> str:
     return f'<section id="answer">{"".join(parts)}</section>'
 
 
-def about(snap: Snapshot) -> str:
-    """The facts that reproduce the run."""
-    d = snap.definition
-    versions = ", ".join(f"{k} {v}" for k, v in (d.get("versions") or {}).items())
-    facts = {
-        "Command": d.get("command"),
-        "Commit": d.get("git_commit"),
-        "Trainable": d.get("trainable"),
-        "Method": d.get("method"),
-        "Scheduler": d.get("scheduler"),
-        "Seed": d.get("seed"),
-        "Score of a trial": {"best": "its best report", "last": "its last report"}.get(
-            str(d.get("score")), d.get("score")
-        ),
-        "Resources a trial": ", ".join(f"{v} {k}" for k, v in (d.get("resources") or {}).items()),
-        "Started": _when(d.get("started")),
-        "Ended": _when(d.get("ended")),
-        "Versions": versions,
-    }
-    code, literal = "<code>{}</code>", ("Command", "Commit")
-    rows = "".join(
-        f"<div><dt>{esc(k)}</dt><dd>{code.format(esc(v)) if k in literal else esc(v)}</dd></div>"
-        for k, v in facts.items()
-        if v not in (None, "")
-    )
-    return section("about", "About this run", [f'<dl class="facts card">{rows}</dl>'])
-
-
 def default_command(snap: Snapshot) -> str:
     """The command that makes an ensemble of this run."""
     return f"huetune ensemble {shlex.quote('runs/' + _name(snap))}"
@@ -89,7 +63,7 @@ def _name(snap: Snapshot) -> str:
     return str(snap.definition.get("name") or "search")
 
 
-def _lede(snap: Snapshot, gain: ensemble_tables.Gain | None, tested: float | None) -> str:
+def _lede(snap: Snapshot, gain: Gain | None, tested: float | None) -> str:
     """The outcome in a sentence or two. A score that chose the winner is never told as what the winner is worth."""
     if snap.best is None:
         return "No trial has a score yet."
@@ -129,7 +103,7 @@ def _meta(snap: Snapshot, spent: Costs) -> str:
         count(spent.trials, "trial"),
         f"{count(len(snap.varying), 'parameter')} searched",
         how,
-        _when(d.get("started")),
+        when(d.get("started")),
     ]
     return " · ".join(esc(bit) for bit in bits if bit)
 
@@ -147,9 +121,7 @@ def _under_way(snap: Snapshot, spent: Costs) -> str:
     return f'<p class="state">{texts[status]}</p>' if status in texts else ""
 
 
-def _tiles(
-    snap: Snapshot, spent: Costs, gain: ensemble_tables.Gain | None, tested: float | None, command: str
-) -> list[str]:
+def _tiles(snap: Snapshot, spent: Costs, gain: Gain | None, tested: float | None, command: str) -> list[str]:
     goal = snap.goal
     score = snap.trial(snap.best)["score"] if snap.best is not None else None
     direction = "higher is better" if goal.maximize else "lower is better"
@@ -218,8 +190,3 @@ def _all_clear() -> str:
     )
     inside = f'<div class="verdict clear"><h3>Nothing to warn of</h3><p>{text}</p></div>'
     return f'<div class="verdicts">{inside}</div>'
-
-
-def _when(told: object) -> str:
-    at = moment(told)
-    return f"{at.day} {at.strftime('%B %Y, %H:%M')} {at.tzname() or ''}".strip() if at else ""

@@ -15,8 +15,8 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from search.report import report_html, write_report
-from search.report.answer import answer
-from search.report.tables import snapshot
+from search.report.sections.answer import answer
+from search.report.tables.snapshot import snapshot
 from search.results import Results
 
 _SPEC = importlib.util.spec_from_file_location("report_run", Path(__file__).with_name("report_run.py"))
@@ -128,11 +128,11 @@ def test_the_answer_comes_first(run, page):
 
 
 def test_a_score_that_chose_the_winner_is_never_told_as_its_worth_without_saying_so(run):
-    with_test = answer(snapshot(run), run, "huetune ensemble runs/x")
+    with_test = answer(snapshot(run), "huetune ensemble runs/x")
     assert re.search(r"on the test split it reaches <strong>19\.37\sdB</strong>", with_test)
     assert '<div class="value">19.37' in with_test
     bare = replace(run, scores=None)
-    assert "the score that chose the winner" in answer(snapshot(bare), bare, "huetune ensemble runs/x")
+    assert "the score that chose the winner" in answer(snapshot(bare), "huetune ensemble runs/x")
 
 
 def test_every_figure_is_named_and_described(page):

@@ -33,7 +33,7 @@ def _load(name):
 
 
 runs = _load("report_run")
-edges = _load("test_report_page")
+edges = _load("test_page")
 
 
 @pytest.fixture(scope="module")
@@ -122,9 +122,9 @@ def test_figures_below_are_drawn_only_when_scrolled_to(visit, report):
 
 def test_figures_follow_the_theme_while_the_page_is_open(visit, report):
     page = visit(report)
-    page.locator("#figure-1").scroll_into_view_if_needed()
-    page.wait_for_selector("#figure-1[data-drawn]")
-    text = page.locator("#figure-1 .xtick text").first
+    page.locator("#history-plot").scroll_into_view_if_needed()
+    page.wait_for_selector("#history-plot[data-drawn]")
+    text = page.locator("#history-plot .xtick text").first
     expect(text).to_have_css("fill", "rgb(91, 99, 110)")
 
     page.emulate_media(color_scheme="dark")
@@ -137,7 +137,7 @@ def test_everything_is_drawn_for_print_in_light_colours(visit, report):
     expect(page.locator(".plot[data-drawn=true]")).to_have_count(12, timeout=20_000)
 
     expect(page.locator("body")).to_have_css("background-color", "rgb(255, 255, 255)")
-    expect(page.locator("#figure-1 .xtick text").first).to_have_css("fill", "rgb(91, 99, 110)")
+    expect(page.locator("#history-plot .xtick text").first).to_have_css("fill", "rgb(91, 99, 110)")
     assert len(page.pdf(format="A4")) > 50_000
 
 
@@ -204,12 +204,17 @@ def test_a_link_to_a_trial_opens_it_wherever_it_is(visit, report):
 
 def test_a_click_on_a_point_opens_its_trial(visit, report):
     page = visit(report)
-    page.locator("#figure-1").scroll_into_view_if_needed()
-    page.wait_for_selector("#figure-1[data-drawn]")
-    star = page.locator("#figure-1 .scatterlayer .trace").filter(has=page.locator(".point")).last.locator(".point").last
+    page.locator("#history-plot").scroll_into_view_if_needed()
+    page.wait_for_selector("#history-plot[data-drawn]")
+    star = (
+        page.locator("#history-plot .scatterlayer .trace")
+        .filter(has=page.locator(".point"))
+        .last.locator(".point")
+        .last
+    )
     box = star.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    page.wait_for_selector("#figure-1 .hoverlayer .hovertext")
+    page.wait_for_selector("#history-plot .hoverlayer .hovertext")
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.wait_for_selector("tr.detail")
 

@@ -5,12 +5,14 @@ from typing import Any
 
 import pandas as pd
 
-from search.report.parameters import config_of
-from search.report.tables import Snapshot, records
-from search.report.verdicts import reason
+from search.report.tables.failures import reason
+from search.report.tables.parameters import config_of
+from search.report.tables.snapshot import Snapshot, records
 from search.report.wording import duration, label, literal, number
 
 MOST_COLUMNS = 8
+
+
 LONGEST_ERROR = 3000
 
 

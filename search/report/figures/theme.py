@@ -43,6 +43,8 @@ LIGHT = Palette(
     best="#d5770a",
     scale=("#d6dce3", "#bccadb", "#9cb5d3", "#7a9fca", "#5889bf", "#3a73b1", "#215d9e", "#0f4580"),
 )
+
+
 DARK = Palette(
     ink="#e9e7e2",
     muted="#a4abb5",

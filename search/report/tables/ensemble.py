@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from search.report.tables import RunReader, Snapshot, records
+from search.report.tables.snapshot import Snapshot, records
 from search.report.wording import native
 
 
@@ -39,12 +39,12 @@ class Example:
     scores: dict[str, float]
 
 
-def gains(results: RunReader) -> pd.DataFrame | None:
+def gains(snap: Snapshot) -> pd.DataFrame | None:
     """The table of ensemble scores: method, members, ships, gain, gain_low, gain_high, then its other measures.
 
     `attrs["metric"]` names what the gain is in. None without an ensemble.
     """
-    scores = results.ensemble_scores()
+    scores = snap.blend.scores
     if scores is None or not len(scores):
         return None
     named = [str(c) for c in scores.columns if str(c).startswith("gain_")]
@@ -86,12 +86,12 @@ def single_on_test(table: pd.DataFrame | None, metric: str) -> float | None:
     return float(values.iloc[0]) if len(values) else None
 
 
-def members(results: RunReader, snap: Snapshot) -> pd.DataFrame | None:
+def members(snap: Snapshot) -> pd.DataFrame | None:
     """number (None where the trial is not of this run), weight, iteration, name: heaviest first.
 
     The weight is NaN where the rule that combines them is more than a weighted mean.
     """
-    ensemble = results.ensemble()
+    ensemble = snap.blend.description
     if not ensemble or not ensemble.get("members"):
         return None
     numbers = dict(zip(snap.trials["trial_id"], snap.trials["number"], strict=True))
@@ -111,9 +111,9 @@ def members(results: RunReader, snap: Snapshot) -> pd.DataFrame | None:
     return pd.DataFrame(rows).sort_values("weight", ascending=False, kind="stable", ignore_index=True)
 
 
-def correlation(results: RunReader, snap: Snapshot) -> pd.DataFrame | None:
+def correlation(snap: Snapshot) -> pd.DataFrame | None:
     """Correlations of the members' errors, (k, k), rows and columns named by trial. None without two members."""
-    pairs = results.ensemble_correlation()
+    pairs = snap.blend.correlation
     if pairs is None or not len(pairs):
         return None
     order = list(dict.fromkeys([*pairs["member_a"], *pairs["member_b"]]))
@@ -123,13 +123,13 @@ def correlation(results: RunReader, snap: Snapshot) -> pd.DataFrame | None:
     square = square.where(square.notna(), square.T)
     values = square.to_numpy(float, copy=True)
     np.fill_diagonal(values, 1.0)
-    names = _member_names(order, results.ensemble() or {}, snap)
+    names = _member_names(order, snap.blend.description or {}, snap)
     return pd.DataFrame(values, index=names, columns=names)
 
 
-def examples(results: RunReader, most: int = 24) -> list[Example]:
+def examples(snap: Snapshot, most: int = 24) -> list[Example]:
     """The rows of pictures: the evenly chosen first, then the worst."""
-    pictures = results.ensemble_pictures()
+    pictures = snap.blend.pictures
     if pictures is None or not len(pictures):
         return []
     found = []

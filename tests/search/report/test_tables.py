@@ -13,11 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.report import ensemble_tables, tables
-from search.report.answer import answer
-from search.report.parameters import Parameter, read_parameters
-from search.report.tables import snapshot
-from search.report.verdicts import verdicts
+from search.report.sections.answer import answer
+from search.report.sections.verdicts import verdicts
+from search.report.tables import costs as costs_tables
+from search.report.tables import ensemble as ensemble_tables
+from search.report.tables import progress, space
+from search.report.tables.parameters import Parameter, read_parameters
+from search.report.tables.snapshot import snapshot
 from search.report.wording import count, duration, fixed, literal, number, python_config
 from search.results import Results
 
@@ -40,9 +42,11 @@ def snap(run):
 def test_tables_are_made_without_plotly():
     code = (
         "import sys; sys.modules['plotly'] = None\n"
-        "import search.report.ensemble_tables, search.report.tables, search.report.trial_table, search.report.verdicts"
+        "import importlib, pkgutil, search.report.tables as tables\n"
+        "for module in pkgutil.iter_modules(tables.__path__):\n"
+        "    importlib.import_module('search.report.tables.' + module.name)\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
 
 
 def test_a_run_read_from_its_files_gives_the_same_tables(run, snap, tmp_path):
@@ -50,9 +54,9 @@ def test_a_run_read_from_its_files_gives_the_same_tables(run, snap, tmp_path):
 
     assert read.best == snap.best
     assert read.config(read.best) == snap.config(snap.best)
-    pd.testing.assert_frame_equal(tables.history(read), tables.history(snap))
-    pd.testing.assert_frame_equal(tables.learning_curves(read), tables.learning_curves(snap))
-    pd.testing.assert_frame_equal(tables.placed(read, read.varying), tables.placed(snap, snap.varying))
+    pd.testing.assert_frame_equal(progress.history(read), progress.history(snap))
+    pd.testing.assert_frame_equal(progress.learning_curves(read), progress.learning_curves(snap))
+    pd.testing.assert_frame_equal(space.placed(read, read.varying), space.placed(snap, snap.varying))
 
 
 def test_the_winner_is_the_one_that_results_names(run, snap, tmp_path):
@@ -62,7 +66,7 @@ def test_the_winner_is_the_one_that_results_names(run, snap, tmp_path):
 
 
 def test_the_best_so_far_never_gets_worse_and_ends_at_the_best(snap):
-    history = tables.history(snap)
+    history = progress.history(snap)
 
     assert (history["best_so_far"].dropna().diff().dropna() >= 0).all()
     assert history["best_so_far"].iloc[-1] == snap.trials.at[snap.best, "score"]
@@ -74,7 +78,7 @@ def test_where_lower_is_better_the_lowest_score_wins(run):
     snap = snapshot(replace(run, trials=trials, definition={**run.definition, "mode": "min"}))
 
     assert snap.trials.at[snap.best, "score"] == trials["score"].min()
-    assert (tables.history(snap)["best_so_far"].dropna().diff().dropna() <= 0).all()
+    assert (progress.history(snap)["best_so_far"].dropna().diff().dropna() <= 0).all()
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
@@ -92,11 +96,11 @@ def test_the_score_of_a_failed_trial_does_not_count(run):
     snap = snapshot(replace(run, trials=trials))
 
     assert snap.trials.at[snap.best, "number"] != 1
-    assert tables.history(snap)["best_so_far"].max() < 99
+    assert progress.history(snap)["best_so_far"].max() < 99
 
 
 def test_costs_count_every_trial_and_every_iteration_once(run, snap):
-    spent = tables.costs(snap)
+    spent = costs_tables.costs(snap)
     stopped = run.trials[run.trials["status"] == "stopped"]
 
     assert spent.finished + spent.stopped + spent.failed == spent.trials == 40
@@ -110,14 +114,14 @@ def test_costs_count_every_trial_and_every_iteration_once(run, snap):
 def test_the_time_of_a_run_in_progress_goes_to_its_last_report(run):
     definition = {**run.definition, "ended": None, "status": "running"}
     trials = run.trials.assign(ended=pd.NaT)
-    spent = tables.costs(snapshot(replace(run, definition=definition, trials=trials)))
+    spent = costs_tables.costs(snapshot(replace(run, definition=definition, trials=trials)))
     started = pd.Timestamp(run.definition["started"])
 
     assert spent.wall_seconds == pytest.approx((run.measured["time"].max() - started).total_seconds())
 
 
 def test_learning_curves_leave_gaps_out_and_mark_the_best(run, snap):
-    curves = tables.learning_curves(snap)
+    curves = progress.learning_curves(snap)
 
     assert np.isfinite(curves["value"].to_numpy(float)).all()
     assert set(curves.loc[curves["group"] == "best", "number"]) == {snap.trials.at[snap.best, "number"]}
@@ -126,7 +130,7 @@ def test_learning_curves_leave_gaps_out_and_mark_the_best(run, snap):
 
 def test_many_curves_are_thinned_but_the_best_twenty_stay():
     snap = snapshot(runs.synthetic_run(200, ensemble=False))
-    curves = tables.learning_curves(snap, most=50, points=6)
+    curves = progress.learning_curves(snap, most=50, points=6)
 
     assert curves.attrs["shown"] == 50 == curves["number"].nunique()
     assert set(snap.counted()["number"].head(20)) <= set(curves["number"])
@@ -136,7 +140,7 @@ def test_many_curves_are_thinned_but_the_best_twenty_stay():
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=300), st.integers(4, 40))
 def test_thinning_keeps_the_ends_and_the_extremes(values, points):
     values = np.array(values)
-    kept = tables.thin(values, points)
+    kept = progress.thin(values, points)
 
     assert len(kept) <= max(points, 4)
     assert kept[0] == 0
@@ -146,7 +150,7 @@ def test_thinning_keeps_the_ends_and_the_extremes(values, points):
 
 
 def test_trials_lie_on_the_axes_where_their_values_are(run, snap):
-    placed = tables.placed(snap, snap.varying)
+    placed = space.placed(snap, snap.varying)
     row = placed.iloc[-1]
     original = run.trials[run.trials["number"] == row["number"]].iloc[0]
 
@@ -161,7 +165,7 @@ def test_trials_lie_on_the_axes_where_their_values_are(run, snap):
 
 def test_of_many_trials_the_better_ones_are_all_placed():
     snap = snapshot(runs.synthetic_run(150, ensemble=False))
-    placed = tables.placed(snap, [], most=40)
+    placed = space.placed(snap, [], most=40)
     best = snap.trials.dropna(subset=["score"]).nlargest(20, "score")["number"]
 
     assert len(placed) == 40
@@ -169,13 +173,13 @@ def test_of_many_trials_the_better_ones_are_all_placed():
 
 
 def test_a_few_hopeless_scores_do_not_flatten_the_others():
-    low, high = tables.view_range([18.0, 18.5, 19.0, 19.2, 19.5, -300.0], maximize=True)
+    low, high = progress.view_range([18.0, 18.5, 19.0, 19.2, 19.5, -300.0], maximize=True)
 
     assert 17.5 < low < 18
     assert 19.5 < high < 20
-    assert tables.view_range([-300.0 * -1, 1.0, 1.2, 0.9], maximize=False)[1] < 2
-    assert tables.view_range([float("nan")], maximize=True) is None
-    equal = tables.view_range([3.0, 3.0], maximize=True)
+    assert progress.view_range([-300.0 * -1, 1.0, 1.2, 0.9], maximize=False)[1] < 2
+    assert progress.view_range([float("nan")], maximize=True) is None
+    equal = progress.view_range([3.0, 3.0], maximize=True)
     assert equal[0] < 3 < equal[1]
 
 
@@ -235,17 +239,17 @@ def test_positions_and_ticks_stay_on_the_axis(low, factor, at):
 
 
 def test_the_gain_told_is_that_of_the_ensemble_in_use(run):
-    gain = ensemble_tables.shipped_gain(ensemble_tables.gains(run))
+    gain = ensemble_tables.shipped_gain(ensemble_tables.gains(snapshot(run)))
 
     assert (gain.method, gain.metric, gain.value, gain.members) == ("greedy", "psnr", 1.12, 6)
 
 
 def test_where_no_blend_ships_no_blend_is_praised_however_good_it_looks_on_test(run):
     single = replace(run, scores=run.scores.assign(ships=run.scores["method"] == "best_single"))
-    gain = ensemble_tables.shipped_gain(ensemble_tables.gains(single))
+    gain = ensemble_tables.shipped_gain(ensemble_tables.gains(snapshot(single)))
 
     assert gain.is_single
-    assert "No blend was better on validation" in answer(snapshot(single), single, "huetune ensemble runs/x")
+    assert "No blend was better on validation" in answer(snapshot(single), "huetune ensemble runs/x")
 
 
 def test_the_seed_that_every_trial_is_given_is_no_parameter_of_the_search(run):
@@ -256,7 +260,7 @@ def test_the_seed_that_every_trial_is_given_is_no_parameter_of_the_search(run):
 
 
 def test_correlations_are_symmetric_and_named_by_trial(run, snap):
-    square = ensemble_tables.correlation(run, snap)
+    square = ensemble_tables.correlation(snap)
 
     assert square.shape == (6, 6)
     np.testing.assert_allclose(square, square.T)
@@ -265,7 +269,7 @@ def test_correlations_are_symmetric_and_named_by_trial(run, snap):
 
 
 def test_pictures_come_with_the_worst_last(run):
-    examples = ensemble_tables.examples(run)
+    examples = ensemble_tables.examples(snapshot(run))
 
     assert [example.worst for example in examples] == [False] * 6 + [True] * 2
     assert set(examples[0].images) == {"line", "best_single", "ensemble", "truth"}
@@ -373,4 +377,4 @@ def test_the_time_of_a_run_is_that_of_its_sessions_and_not_of_the_nights_between
         {"started": "2026-01-02T10:00:00+00:00", "ended": "2026-01-02T10:00:30+00:00"},
     ]
     snap = snapshot(replace(run, definition={**run.definition, "sessions": sessions}))
-    assert tables.costs(snap).wall_seconds == 90
+    assert costs_tables.costs(snap).wall_seconds == 90

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from search.report.figures import HOVER, safe
-from search.report.theme import LIGHT, base_layout, colorscale
+from search.report.figures.marks import HOVER, safe
+from search.report.figures.theme import LIGHT, base_layout, colorscale
 from search.report.wording import method_name, number, with_unit
 
 

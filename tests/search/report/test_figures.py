@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from search.report import ensemble_figures, figures
-from search.report.parameters import Parameter
-from search.report.tables import Goal
-from search.report.theme import DARK, DARK_OF, LIGHT
+from search.report.figures import ensemble as ensemble_figures
+from search.report.figures import marks, progress, space
+from search.report.figures.theme import DARK, DARK_OF, LIGHT
+from search.report.tables.parameters import Parameter
+from search.report.tables.snapshot import Goal
 
 GOAL = Goal("psnr", maximize=True)
 EVIL = "<script>alert(1)</script><a href='javascript:alert(2)'>%{x}</a>"
@@ -65,18 +66,18 @@ def _strings(value):
 
 
 def test_figures_know_no_results():
-    for module in (figures, ensemble_figures):
+    for module in (marks, progress, space, ensemble_figures):
         imported = {
             name.name
             for node in ast.walk(ast.parse(inspect.getsource(module)))
-            if isinstance(node, ast.ImportFrom) and node.module == "search.report.tables"
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("search.report.tables")
             for name in node.names
         }
-        assert imported <= {"Goal", "view_range"}
+        assert imported <= {"Goal", "Parameter", "view_range"}
 
 
 def test_the_history_shows_every_trial_once_by_status(history):
-    traces = _traces(figures.history_figure(history, GOAL))
+    traces = _traces(progress.history_figure(history, GOAL))
 
     assert list(traces["finished"].x) == [1, 4]
     assert list(traces["stopped early"].x) == [2]
@@ -88,7 +89,7 @@ def test_the_history_shows_every_trial_once_by_status(history):
 
 
 def test_statuses_are_told_apart_without_colour(history):
-    traces = _traces(figures.history_figure(history, GOAL))
+    traces = _traces(progress.history_figure(history, GOAL))
     symbols = [
         traces[name].marker.symbol for name in ("finished", "stopped early", "still running", "failed", "best trial")
     ]
@@ -105,7 +106,7 @@ def test_curves_are_separated_and_the_best_is_drawn_last():
             "value": [15.0, 16.0, 16.0, 18.0, 14.0],
         }
     )
-    figure = figures.learning_curves_figure(table, GOAL)
+    figure = progress.learning_curves_figure(table, GOAL)
 
     assert figure.data[-1].name == "best trial"
     assert list(_traces(figure)["finished"].y) == [15, 16, None, 14]
@@ -114,27 +115,27 @@ def test_curves_are_separated_and_the_best_is_drawn_last():
 
 
 def test_parallel_coordinates_have_a_line_a_trial_and_the_best_on_top(placed):
-    figure = figures.parallel_figure(placed, PARAMETERS, GOAL)
+    figure = space.parallel_figure(placed, PARAMETERS, GOAL)
     numbers = [number for trace in figure.data for number in trace.customdata if number is not None]
 
     assert sorted(numbers) == [1] * 3 + [2] * 3 + [3] * 3
     assert set(figure.data[-1].customdata) == {2}
     assert figure.data[-1].line.color == LIGHT.best
     first = next(trace for trace in figure.data if 1 in trace.customdata)
-    assert first.y[1] == figures.GAP_AT  # a gap has a place of its own under the axis
+    assert first.y[1] == space.GAP_AT  # a gap has a place of its own under the axis
 
 
 @pytest.mark.parametrize("maximize", [True, False])
 def test_a_better_score_has_a_stronger_colour(placed, maximize):
     table = placed.assign(is_best=False)
-    figure = figures.parallel_figure(table, PARAMETERS, Goal("m", maximize))
+    figure = space.parallel_figure(table, PARAMETERS, Goal("m", maximize))
     step = {trace.customdata[0]: LIGHT.scale.index(trace.line.color) for trace in figure.data}
 
     assert (step[2] > step[1] > step[3]) is maximize
 
 
 def test_slices_leave_out_trials_without_the_parameter(placed):
-    figure = figures.slice_figure(placed, PARAMETERS[1], GOAL)
+    figure = space.slice_figure(placed, PARAMETERS[1], GOAL)
 
     assert sorted(number for trace in figure.data for number in trace.customdata) == [2, 3]
 
@@ -161,9 +162,9 @@ def test_the_heat_map_leaves_its_diagonal_out():
 def test_text_from_users_stays_text(history, placed):
     goal = Goal(EVIL, maximize=True)
     made = [
-        figures.history_figure(history, goal),
-        figures.parallel_figure(placed, [PARAMETERS[0], Parameter("norm", "choice", choices=(EVIL, "b"))], goal),
-        figures.slice_figure(placed, PARAMETERS[1], goal),
+        progress.history_figure(history, goal),
+        space.parallel_figure(placed, [PARAMETERS[0], Parameter("norm", "choice", choices=(EVIL, "b"))], goal),
+        space.slice_figure(placed, PARAMETERS[1], goal),
     ]
     for figure in made:
         for text in _strings(json.loads(figure.to_json())):
@@ -175,7 +176,7 @@ def test_text_from_users_stays_text(history, placed):
 def test_every_light_colour_has_one_dark_one(history, placed):
     assert len(set(DARK_OF)) == len(DARK_OF) == len(LIGHT.scale) + 10
     assert set(DARK_OF.values()) == {*DARK.scale, *(v for v in vars(DARK).values() if isinstance(v, str))}
-    for figure in (figures.history_figure(history, GOAL), figures.parallel_figure(placed, PARAMETERS, GOAL)):
+    for figure in (progress.history_figure(history, GOAL), space.parallel_figure(placed, PARAMETERS, GOAL)):
         colors = {text for text in _strings(json.loads(figure.to_json())) if text.startswith("#")}
         assert colors <= set(DARK_OF)
 

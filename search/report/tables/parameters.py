@@ -12,6 +12,8 @@ import pandas as pd
 from search.report.wording import label, literal, native, plain
 
 PREFIX = "config."
+
+
 SEED = "seed"
 
 

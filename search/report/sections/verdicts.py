@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search.report.parameters import Parameter
-from search.report.tables import Snapshot
+from search.report.tables.failures import reason
+from search.report.tables.parameters import Parameter
+from search.report.tables.snapshot import Snapshot
 from search.report.wording import count, number, plain, with_unit
 
 
@@ -123,13 +124,3 @@ def _failures(snap: Snapshot) -> Verdict | None:
     more = f"; and {count(len(reasons) - 3, 'other reason')}" if len(reasons) > 3 else ""
     numbers = tuple(int(n) for n in failed["number"][:8])
     return Verdict(f"{count(len(failed), 'trial')} failed", f"{listed}{more}.", numbers)
-
-
-def reason(error: str | None, longest: int = 160) -> str:
-    """The line of an error that says why: the last that is not indented, shortened."""
-    lines = [line for line in (error or "").strip().splitlines() if line.strip()]
-    if not lines:
-        return "no reason was recorded"
-    flush = [line for line in lines if not line.startswith((" ", "\t", "Traceback"))]
-    text = (flush or lines)[-1].strip().rstrip(".")
-    return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -1,0 +1,189 @@
+"""One moment of a run, read once, so that every figure of a report shows the same. Nothing is written."""
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from search.finalists import Finalist, finalists
+from search.report.tables.parameters import Parameter, config_of, read_parameters, with_dict_choices
+from search.report.wording import metric_name, metric_unit
+
+STATUSES = ("finished", "stopped", "failed", "running", "interrupted")
+
+
+TRIAL_COLUMNS: dict[str, Any] = {
+    "trial_id": "",
+    "number": 0,
+    "status": "running",
+    "stage": None,
+    "cell": None,
+    "reason": None,
+    "configuration": None,
+    "score": math.nan,
+    "iterations": 0,
+    "seconds": math.nan,
+    "node": None,
+    "resources.gpu": 0.0,
+    "checkpoint": None,
+    "error": None,
+    "ended_by": None,
+    "started": pd.NaT,
+    "ended": pd.NaT,
+    "suggested_by": None,
+}
+
+
+class RunReader(Protocol):
+    """What a report asks of a run; `search.Results` is one."""
+
+    @property
+    def definition(self) -> dict[str, Any]: ...
+    def table(self) -> pd.DataFrame: ...
+    def measurements(self) -> pd.DataFrame: ...
+    def ensemble(self) -> dict[str, Any] | None: ...
+    def ensemble_scores(self) -> pd.DataFrame | None: ...
+    def ensemble_pictures(self) -> pd.DataFrame | None: ...
+    def ensemble_correlation(self) -> pd.DataFrame | None: ...
+
+
+class NothingToShow(Exception):
+    """There is nothing to see here yet; the message is a sentence that says why."""
+
+
+@dataclass(frozen=True)
+class EnsembleFiles:
+    """What an ensemble has left of itself in a run; None where it was not made."""
+
+    description: dict[str, Any] | None = None
+    scores: pd.DataFrame | None = None
+    pictures: pd.DataFrame | None = None
+    correlation: pd.DataFrame | None = None
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a search makes large or small."""
+
+    metric: str
+    maximize: bool
+
+    @property
+    def name(self) -> str:
+        return metric_name(self.metric)
+
+    @property
+    def unit(self) -> str:
+        return metric_unit(self.metric)
+
+    @property
+    def sign(self) -> int:
+        """1 where higher is better, -1 where lower is: a score times its sign is always better when larger."""
+        return 1 if self.maximize else -1
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One moment of a run: `trials` sorted by number with finite or NaN scores, `measurements` as they were
+    reported."""
+
+    definition: dict[str, Any]
+    goal: Goal
+    parameters: tuple[Parameter, ...]
+    trials: pd.DataFrame
+    measurements: pd.DataFrame
+    best: int | None  # the row of the best trial, None while no trial has a score that counts
+    winner: Finalist | None = None  # where finalists were trained again with fresh seeds: the one with the best mean
+    blend: EnsembleFiles = EnsembleFiles()
+
+    @property
+    def varying(self) -> list[Parameter]:
+        return [p for p in self.parameters if p.varies]
+
+    def trial(self, row: int) -> dict[str, Any]:
+        """One row of `trials`, by column."""
+        return records(self.trials.loc[[row]])[0]
+
+    def config(self, row: int) -> dict[str, Any]:
+        """The configuration of the trial in a row of `trials`."""
+        return config_of(self.parameters, self.trial(row))
+
+    def counted(self) -> pd.DataFrame:
+        """Trials with a score that did not fail, best first; of equal ones the earlier is first."""
+        rows = self.trials[(self.trials["status"] != "failed") & self.trials["score"].notna()]
+        return rows.sort_values(["score", "number"], ascending=[not self.goal.maximize, True])
+
+    def curve(self, row: int) -> pd.DataFrame:
+        """iteration and value (the search's metric, finite) of one trial."""
+        return curve_of(self.measurements, str(self.trials.at[row, "trial_id"]), self.goal.metric)
+
+
+def snapshot(results: RunReader) -> Snapshot:
+    """Read a run once. Infinite and NaN scores become gaps; a run without trials gives empty tables."""
+    definition = results.definition
+    goal = Goal(str(definition.get("metric", "score")), definition.get("mode", "max") != "min")
+    trials = _clean_trials(results.table())
+    trials = with_dict_choices(definition.get("space") or {}, trials)
+    parameters = tuple(read_parameters(definition.get("space") or {}, trials))
+    measured = results.measurements()
+    if goal.metric in measured:
+        values = pd.to_numeric(measured[goal.metric], errors="coerce").astype(float)
+        measured = measured.assign(**{goal.metric: values.where(np.isfinite(values))})
+    blend = EnsembleFiles(
+        results.ensemble(), results.ensemble_scores(), results.ensemble_pictures(), results.ensemble_correlation()
+    )
+    found = Snapshot(definition, goal, parameters, trials, measured, None)
+    counted = found.counted()
+    winner = next(iter(finalists(trials, goal.maximize)), None)
+    if winner is not None:
+        counted = counted[(counted["configuration"] == winner.configuration) & (counted["reason"] == "retest")]
+    best = int(counted.index[0]) if len(counted) else None
+    return Snapshot(definition, goal, parameters, trials, measured, best, winner, blend)
+
+
+def moment(value: Any) -> datetime | None:
+    """A point in time as an aware datetime, from ISO 8601 or a timestamp; None where it is none. Naive ones are
+    UTC."""
+    try:
+        at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        return None
+    if not isinstance(at, datetime) or pd.isna(at):
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table as plain dicts by column name."""
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def _clean_trials(table: pd.DataFrame) -> pd.DataFrame:
+    trials = table.copy()
+    for column, missing in TRIAL_COLUMNS.items():
+        if column not in trials:
+            trials[column] = missing
+    if not len(trials):
+        return trials
+    for column in ("score", "seconds", "resources.gpu"):
+        numbers = pd.to_numeric(trials[column], errors="coerce").astype(float)
+        trials[column] = numbers.replace([np.inf, -np.inf], np.nan)
+    trials["iterations"] = pd.to_numeric(trials["iterations"], errors="coerce").fillna(0).astype(int)
+    trials["status"] = trials["status"].fillna("running").astype(str)
+    trials["number"] = pd.to_numeric(trials["number"], errors="coerce").fillna(0).astype(int)
+    # Why a trial crashed is in its error; here it counts as one that failed.
+    trials["status"] = trials["status"].replace("out of memory", "failed")
+    for column in ("stage", "cell", "reason", "node", "checkpoint", "error", "ended_by", "suggested_by"):
+        texts = [text if isinstance(text, str) else None for text in trials[column]]
+        trials[column] = pd.Series(texts, index=trials.index, dtype=object)  # a gap is None, never NaN
+    return trials.sort_values("number", kind="stable", ignore_index=True)
+
+
+def curve_of(measured: pd.DataFrame, trial_id: str, metric: str) -> pd.DataFrame:
+    if metric not in measured:
+        return pd.DataFrame({"iteration": [], "value": []})
+    rows = measured.loc[measured["trial_id"] == trial_id, ["iteration", metric]].dropna()
+    return rows.rename(columns={metric: "value"}).reset_index(drop=True)
