@@ -6,6 +6,8 @@ once per machine and mapped by every trial on it.
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,13 +26,34 @@ def _threads(resources: Any) -> int:
     return max(1, int(granted))
 
 
+def _forget_peaks() -> None:
+    """Peak memory counts from here on, whatever an earlier trial took."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # proc(5): sets the peak to what is resident now
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def _peaks() -> dict[str, float]:
+    """Peak memory of this process in MiB: resident (Linux only), and torch's on the GPU."""
+    peaks = {}
+    with suppress(OSError):
+        found = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")]
+        if found:
+            peaks["memory_mib"] = int(found[0].split()[1]) / 1024
+    if torch.cuda.is_available():
+        peaks["gpu_memory_mib"] = torch.cuda.max_memory_allocated() / 2**20
+    return peaks
+
+
 class ColorizerTrial(tune.Trainable):
     """Trains one configuration; every report scores it on the validation split.
 
     The configuration holds `data`, the absolute path of a prepared dataset that all machines can read, any fields of
     `TrainingConfig`, and where a search method gives the trial a length of its own `training_iteration`, which stands
     in for `total_reports`. A report holds the mean losses since the one before and, of the validation split,
-    mse, psnr (dB), ssim, ciede2000 and colourfulness (ratio to the true colours).
+    mse, psnr (dB), ssim, ciede2000 and colourfulness (ratio to the true colours). Beside them stands the trial's peak
+    memory so far: memory_mib of its process, with all that Python and earlier trials hold there, and gpu_memory_mib.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -40,6 +63,7 @@ class ColorizerTrial(tune.Trainable):
             settings["total_reports"] = config[TRAINING_ITERATION]
         training = TrainingConfig.from_dict(settings)
         isolate(training.seed, threads=_threads(self.trial_resources))
+        _forget_peaks()
         dataset = Dataset.open(config["data"])
         self._validation = dataset.split("val", training.size)
         self._scores: dict[str, float] = {}
@@ -55,7 +79,7 @@ class ColorizerTrial(tune.Trainable):
         config = self._trainer.config
         losses = self._trainer.train(config.steps_per_report)
         self._scores = self._trainer.evaluate(self._validation)
-        return {**losses, **self._scores, "done": self._trainer.steps >= config.total_steps}
+        return {**losses, **self._scores, **_peaks(), "done": self._trainer.steps >= config.total_steps}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the trial whole, to go on from or to predict with."""

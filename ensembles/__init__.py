@@ -1,6 +1,7 @@
 """Turns several predictors into one better predictor; knows callables and arrays, and no model."""
 
 from ensembles.account.evaluate import Gain, ambiguity, bootstrap_gain, error_correlation
+from ensembles.account.gallery import Exhibit
 from ensembles.build import BuildReport, build
 from ensembles.capabilities import Confident, Flippable, Retrainable, TorchPredictor
 from ensembles.combining.combiner import Combiner, Predicted, Weighted
@@ -35,6 +36,7 @@ __all__ = [
     "Confident",
     "Ensemble",
     "ErrorGram",
+    "Exhibit",
     "Flippable",
     "Flipped",
     "Gain",

@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from ensembles.account.choice import Choice
-from ensembles.account.pictures import choose_examples, draw_examples, write_pictures
+from ensembles.account.gallery import Exhibit, draw_gallery, write_gallery
+from ensembles.account.pictures import EVEN, choose_examples, draw_examples, write_pictures
 from ensembles.account.sizes import size_entries, size_table
 from ensembles.account.table import correlation_table, difference_table, score_table
 from ensembles.combining.combiner import Weighted
@@ -35,6 +36,7 @@ DIFFERENCES = "differences.parquet"
 CORRELATION = "correlation.parquet"
 SIZES = "sizes.parquet"
 PICTURES = "pictures.parquet"
+GALLERY = "gallery.parquet"
 
 Progress = Callable[[int, int, str], None]  # steps done, steps in all, what is being done
 _NO_LIMITS = Limits()
@@ -73,6 +75,7 @@ def build(
     trained: Trained = _NOTHING,
     data: Path | None = None,
     by_reference: bool = False,
+    gallery: Sequence[Exhibit] = (),
     cache: PredictionCache | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -93,6 +96,7 @@ def build(
         trained: models that are trained for the ensemble: on parts of the training split, or on its colours.
         data: a dataset to use in place of the members' own.
         by_reference: leave the members where they are, and keep their paths and digests.
+        gallery: checkpoints whose predictions of a few test examples are kept as pictures.
         cache: where predictions are kept between builds; None keeps none.
         seed: of folds, intervals, and whatever a method draws.
         progress: is told of each step.
@@ -131,6 +135,8 @@ def build(
         shown_scores = {kind: test.scores[name][crew.judge.gain_metric] for kind, name in shown.items()}
         chosen = choose_examples(shown_scores["ensemble"])
         drawn = draw_examples(crew.judge, contest.ensemble(contest.entry(BEST_SINGLE)), ensemble, chosen)
+        even = [position for position, reason in chosen.items() if reason == EVEN]
+        strips = draw_gallery(crew.judge, gallery, even, data, say=steps.say)
         steps.next("writing")
         with whole_folder(output) as folder:
             ensemble.write(folder, by_reference=by_reference)
@@ -140,6 +146,7 @@ def build(
             base = crew.positions(BASE)
             correlation_table(crew.labels, gram[np.ix_(base, base)]).to_parquet(folder / CORRELATION, index=False)
             write_pictures(folder / PICTURES, drawn, chosen, shown_scores)
+            write_gallery(folder / GALLERY, strips)
             steps.say("written")
     steps.next("done")
     members = tuple(crew.candidates)

@@ -14,6 +14,7 @@ from rich.table import Table
 from search.console import err, explained, out, setting
 from search.ensemble_command import ensemble, export
 from search.errors import RunError, SearchError
+from search.report_command import report
 
 if TYPE_CHECKING:
     from search.results import Results
@@ -135,22 +136,7 @@ def results(
 
 app.command()(ensemble)
 app.command()(export)
-
-
-@app.command()
-@explained(RunError, OSError)
-def report(
-    run: RunArgument,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Where to write it. [dim]default: RUN/report.html[/]"),
-    ] = None,
-) -> None:
-    """Write the report of a run: one HTML file that needs no network."""
-    from search.report import write_report
-    from search.results import Results
-
-    out.print(f"report: {write_report(Results(run), output)}")
+app.command()(report)
 
 
 def _go_on(run: str, definition: Path | None, more: int = 0) -> None:

@@ -15,8 +15,9 @@ from ray.tune.search import Searcher
 from search.errors import SearchError
 from search.method import SearchMethod
 from search.models.optuna_searcher import OptunaSearcher
+from search.params import as_data
 from search.samplers import Bayesian
-from search.space import Space, as_data
+from search.space import Space
 from search.stopping.stoppers import Stoppers
 
 if TYPE_CHECKING:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
+from itertools import groupby
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from search.console import explained, interruptible, out, score_table, steps
 from search.errors import RunError, SearchError
+
+if TYPE_CHECKING:
+    from ensembles import Exhibit
+    from search.results import Results
+
+_Item = TypeVar("_Item")
+_ALL = 1_000_000  # more than any run keeps
 
 
 @explained(RunError, SearchError, ValueError, OSError)
@@ -109,6 +119,7 @@ def ensemble(
             ),
             data=data,
             by_reference=by_reference,
+            gallery=exhibits(found[0]),
             cache=cache,
             seed=seed,
             progress=lambda done, total, what: progress.update(
@@ -124,6 +135,30 @@ def ensemble(
     out.print(f"ships: {built.method} ({built.reason})")
     if output is None:
         out.print(f"next: huetune report {runs[0]}, huetune colorize {runs[0]} IMAGE... -o DIR")
+
+
+def exhibits(run: Results, most: int = 8) -> list[Exhibit]:
+    """The checkpoints whose colours the report shows side by side: of `most` trials, best to worst, evenly by rank
+    among those that kept one; and of as many iterations of the best trial, earliest first."""
+    from ensembles import Exhibit
+
+    trials = [list(kept) for _, kept in groupby(run.checkpoints(_ALL, _ALL), lambda kept: kept.trial_id)]
+    best = run.best.trial_id
+    passed = sorted(next((kept for kept in trials if kept[0].trial_id == best), []), key=lambda kept: kept.iteration)
+    strips = {"trials": _evenly([kept[0] for kept in trials], most), "iterations": _evenly(passed, most)}
+    return [
+        Exhibit(strip, one.trial_id, one.iteration, partial(run.folder.local_copy, run.folder.inside(one.path)))
+        for strip, shown in strips.items()
+        if len(shown) > 1
+        for one in shown
+    ]
+
+
+def _evenly(items: Sequence[_Item], most: int) -> list[_Item]:
+    """At most so many of them, first and last among them, the same distance apart."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(index * (len(items) - 1) / (most - 1))] for index in range(most)]
 
 
 @explained(RunError, ValueError, OSError)

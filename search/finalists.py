@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from search.space import Params
+from search.params import Params
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from search.grid.order import Cells
 from search.grid.plan import GridPlan, planned
 from search.grid.stage import Centre, GridStage, Group, Refine
 from search.method import FINISHED, SearchMethod
-from search.space import Axis, Number, Params, Space, flatten
+from search.params import Params, flatten
+from search.space import Axis, Number, Space
 from search.suggestion import Suggestion, Told
 
 __all__ = ["GridPlan", "JitteredGrid", "Refine"]

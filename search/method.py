@@ -23,7 +23,8 @@ from ray.tune.result import TRAINING_ITERATION
 from ray.tune.search import Searcher
 
 from search.errors import SearchError
-from search.space import Params, Space, nest
+from search.params import Params, nest
+from search.space import Space
 from search.suggestion import Standing, Suggestion, Told
 
 FINISHED = Searcher.FINISHED

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from search.space import as_data
+from search.params import as_data
 
 Row = Mapping[str, Any]
 

@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from search.errors import NoFinishedTrialError, RunError, SearchError
 from search.finalists import Finalist, finalists
+from search.params import Params
 from search.records import concatenate
 from search.run_folder import RunFolder
 from search.running.ledger import FAILED, Snapshot
-from search.space import Params
 
 FORMAT = "huetune-run"
 VERSION = 1
@@ -108,6 +108,16 @@ class Results:
         rows = rows.drop_duplicates(["trial_id", "iteration"], keep="last")
         return rows.sort_values(["trial_id", "iteration"], ignore_index=True)
 
+    def log(self, number: int, lines: int = 40, size: int = 4096) -> str | None:
+        """The last lines of what a crashed trial left, at most `size` characters; None where it left nothing."""
+        try:
+            with self.folder.fs.open_input_file(f"{self.folder.logs}/{number:05d}.txt") as source:
+                source.seek(max(0, source.size() - 4 * size))
+                text = source.read().decode(errors="replace")
+        except FileNotFoundError:
+            return None
+        return "\n".join(text.rstrip().splitlines()[-lines:])[-size:]
+
     def finalists(self) -> list[Finalist]:
         """Configurations that were trained again with fresh seeds, best mean first; none without a `Retest`."""
         return finalists(self.table(), self.definition["mode"] == "max")
@@ -188,6 +198,14 @@ class Results:
     def ensemble_pictures(self) -> pd.DataFrame | None:
         """Pictures of chosen and worst examples, as PNG bytes."""
         return self._ensemble_table("pictures")
+
+    def ensemble_sizes(self) -> pd.DataFrame | None:
+        """What the best 1, 2, 3, … members bring, on the test split: a row a method and a number of members."""
+        return self._ensemble_table("sizes")
+
+    def ensemble_gallery(self) -> pd.DataFrame | None:
+        """The same test examples over the trials, and over the iterations of the best one, as PNG bytes."""
+        return self._ensemble_table("gallery")
 
     def _ensemble_table(self, name: str) -> pd.DataFrame | None:
         try:

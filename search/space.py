@@ -5,7 +5,6 @@ A space is a dict of Ray Tune domains, constants and further dicts. Nested names
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,8 +14,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from ray.tune.search import sample
 
 from search.errors import SearchError
-
-Params = dict[str, Any]
+from search.params import Params, as_data, flatten, nest
 
 
 @dataclass(frozen=True)
@@ -181,37 +179,6 @@ class Space:
         """The space as JSON data: name -> {"type": ..., bounds or values}."""
         constants = {name: {"type": "constant", "value": as_data(value)} for name, value in self.constants}
         return {axis.name: axis.describe() for axis in self.axes} | constants
-
-
-def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} -> {"a/b": 1}; a grid_search mark is a value, not a level."""
-    flat: dict[str, Any] = {}
-    for name, value in nested.items():
-        if isinstance(value, Mapping) and value and set(value) != {"grid_search"}:
-            flat |= flatten(value, f"{prefix}{name}/")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
-
-
-def nest(flat: Mapping[str, Any]) -> Params:
-    """{"a/b": 1} -> {"a": {"b": 1}}; the inverse of `flatten`."""
-    nested: Params = {}
-    for name, value in flat.items():
-        *parents, leaf = name.split("/")
-        level = nested
-        for parent in parents:
-            level = level.setdefault(parent, {})
-        level[leaf] = value
-    return nested
-
-
-def as_data(value: Any) -> Any:
-    """The value if JSON can hold it, else the text that names it."""
-    try:
-        return json.loads(json.dumps(value, allow_nan=False))
-    except (TypeError, ValueError):
-        return repr(value)
 
 
 def _axis(name: str, value: Any) -> Axis | None:

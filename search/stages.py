@@ -10,8 +10,9 @@ from typing import Any
 
 from search.errors import SearchError
 from search.method import FINISHED, Event, SearchMethod, derived_seed
+from search.params import Params
 from search.samplers import OptunaSearcher
-from search.space import Params, Space
+from search.space import Space
 from search.staging.plan import Plan, check_order
 from search.staging.ranges import holds
 from search.staging.retest import Retest, scaled

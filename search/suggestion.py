@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from search.space import Params
+from search.params import Params
 
 
 @dataclass(frozen=True)

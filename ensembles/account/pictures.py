@@ -15,13 +15,15 @@ from PIL import Image
 from ensembles.combining.gram import Floats
 from ensembles.predictor import Array, Predictor
 
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+EVEN, WORST = "evenly spaced", "worst"  # why an example is shown
 _SCHEMA = pa.schema(
     [
         ("example", pa.string()),
         ("kind", pa.string()),
         ("reason", pa.string()),
         ("score", pa.float64()),
-        ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+        ("image", IMAGE),
     ]
 )
 
@@ -33,9 +35,9 @@ def choose_examples(scores: Floats, even: int = 6, worst: int = 4) -> dict[int, 
     """
     count = len(scores)
     spread = np.unique(np.linspace(0, count - 1, min(even, count)).round().astype(int))
-    chosen = {int(position): "evenly spaced" for position in spread}
+    chosen = {int(position): EVEN for position in spread}
     for position in np.argsort(scores, kind="stable")[:worst]:
-        chosen.setdefault(int(position), "worst")
+        chosen.setdefault(int(position), WORST)
     return chosen
 
 
@@ -55,7 +57,7 @@ def draw_examples(judge: Predictor, best: Predictor, ensemble: Predictor, chosen
                 "truth": np.asarray(batch.targets)[inside],
             }
             for row, position in enumerate(inside):
-                images = {kind: _png(judge.picture(values[row])) for kind, values in shown.items()}
+                images = {kind: png(judge.picture(values[row])) for kind, values in shown.items()}
                 drawn[start + position] = batch.names[position], images
         start = end
     return drawn
@@ -81,7 +83,8 @@ def write_pictures(path: Path, drawn: dict[int, Any], chosen: dict[int, str], sc
     pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), path)
 
 
-def _png(pixels: Array) -> bytes:
+def png(pixels: Array) -> bytes:
+    """A picture (H, W, 3) of uint8 as a PNG."""
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
         raise ValueError(f"Expected a picture (H, W, 3) of uint8, got {pixels.shape} of {pixels.dtype}.")
     stream = io.BytesIO()

@@ -18,7 +18,8 @@ from optuna.distributions import (
 
 from search.errors import SearchError
 from search.models.study import question
-from search.space import Axis, Choice, Number, Params, Space, flatten
+from search.params import Params, flatten
+from search.space import Axis, Choice, Number, Space
 
 SpaceFunction = Callable[[optuna.Trial], Mapping[str, Any] | None]
 

@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution
 from search.models.comparable import Losses, Projection
 from search.models.cube import Cube
 from search.models.study import Observation
-from search.space import Params
+from search.params import Params
 
 # Projections are learned from so many trials at most, those with the most reports.
 _LEARNED_FROM = 200

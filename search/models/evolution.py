@@ -17,7 +17,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from search.models.cube import Cube
-from search.space import Params
+from search.params import Params
 
 _STEP = 0.25
 

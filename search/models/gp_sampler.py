@@ -22,7 +22,7 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped,un
 from search.models.cube import Cube
 from search.models.gaussian_process import Data, GaussianProcess
 from search.models.study import loss_of
-from search.space import Params
+from search.params import Params
 
 _SURELY_UNSURE = 10.0
 _LOG_ROOT_2PI = 0.5 * np.log(2 * np.pi)

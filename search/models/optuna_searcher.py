@@ -15,7 +15,8 @@ from search.method import SearchMethod, derived_seed
 from search.models.cube import Cube
 from search.models.define_by_run import SpaceFunction, as_json, call, discover
 from search.models.study import Observation, question
-from search.space import Params, Space
+from search.params import Params
+from search.space import Space
 from search.suggestion import Suggestion
 
 # A suggestion that is running already is asked for again: a few times in the method's own way, then at random.

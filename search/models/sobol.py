@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial
 from scipy.stats import qmc
 
 from search.models.cube import Cube
-from search.space import Params
+from search.params import Params
 
 
 class SobolSampler(BaseSampler):

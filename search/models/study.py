@@ -17,7 +17,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from search.space import Params
+from search.params import Params
 
 _OPTUNA = logging.getLogger("optuna.storages._in_memory")
 # Optuna wants times; no sampler reads them.

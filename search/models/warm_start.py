@@ -12,8 +12,9 @@ from search.errors import RunError, SearchError
 from search.method import is_finite_number
 from search.models.comparable import Losses, Score
 from search.models.evidence import Seen
+from search.params import Params, flatten
 from search.results import Results
-from search.space import Params, Space, flatten
+from search.space import Space
 
 _log = logging.getLogger(__name__)
 

@@ -1,6 +1,5 @@
 """Small pieces of HTML, each safe for any text: escaped here, and nowhere forgotten."""
 
-import base64
 import html
 import json
 import re
@@ -8,10 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from search.report.chart import Chart
+from search.report.chart import Chart, Drawn
 from search.report.tables.snapshot import NothingToShow, Snapshot
-
-MAGIC = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIFF": "image/webp"}
 
 
 def esc(text: object) -> str:
@@ -28,14 +25,6 @@ def embedded_json(data: Any) -> str:
 def trial_link(number: int) -> str:
     """A link that opens the trial in the table of trials."""
     return f'<a href="#trial-{number}" class="trial-link">Trial {number}</a>'
-
-
-def data_uri(image: bytes) -> str | None:
-    """A picture as a data URI; None where the bytes are no picture that browsers show."""
-    for magic, kind in MAGIC.items():
-        if image.startswith(magic):
-            return f"data:{kind};base64,{base64.b64encode(image).decode('ascii')}"
-    return None
 
 
 def card(title: str, body: str, css: str = "card") -> str:
@@ -79,17 +68,32 @@ class Sheet:
             made = chart.drawn(snap)
         except NothingToShow as nothing:
             return card(chart.title, note(esc(nothing)))
+        return self._card(chart, made)
+
+    def _card(self, chart: Chart, made: Drawn) -> str:
         name = self._name(chart.name)
         height = int(made.figure.layout.height or 380)
         about = f'<p class="caption">{made.caption}</p>' if made.caption else ""
         level, title = chart.level, esc(chart.title)
+        # Who has no mouse swipes with the arrow keys.
+        swiped = ' tabindex="0"' if "wide" in chart.css.split() else ""
         return (
             f'<figure class="{chart.css}" id="{name}"><h{level} id="{name}-title">{title}</h{level}>{about}'
-            f'<div class="plot-scroll"><div class="plot" id="{name}-plot" role="img" style="height:{height}px" '
+            f'<div class="plot-scroll"{swiped}><div class="plot" id="{name}-plot" role="img" style="height:{height}px" '
             f'aria-label="{title}. {esc(made.description)}"></div></div>'
             f'<script type="application/json" data-for="{name}-plot">{embedded_json(made.figure.to_json())}</script>'
             "</figure>"
         )
+
+    def each(self, charts: Iterable[Chart], snap: Snapshot) -> list[str]:
+        """The cards of several charts; those with nothing to show are told in one card at the end."""
+        cards, silent = [], []
+        for chart in charts:
+            try:
+                cards.append(self._card(chart, chart.drawn(snap)))
+            except NothingToShow as nothing:
+                silent.append(f"<li><strong>{esc(chart.title)}.</strong> {esc(nothing)}</li>")
+        return [*cards, card("Not drawn here", f'<ul class="silent">{"".join(silent)}</ul>')] if silent else cards
 
     def _name(self, wanted: str) -> str:
         """An id of its own: names of parameters hold anything."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from search.space import flatten
+from search.params import flatten
 
 # How PyTorch (CUDA, ROCm, MPS) and the libraries below it say that a device is full.
 _GPU_FULL = re.compile(

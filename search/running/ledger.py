@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from search.space import Params, flatten
+from search.params import Params, flatten
 
 Event = dict[str, Any]
 Status = Literal["pending", "running", "finished", "stopped", "failed", "out of memory", "interrupted"]
@@ -33,6 +33,18 @@ class Snapshot:
 
 
 @dataclass
+class Attempt:
+    """One start of a trial, and what is known of the time until it was started again.
+
+    Times are seconds since 1970; `reported`, the last report's, and `node` are None before the first.
+    """
+
+    started: float
+    reported: float | None = None
+    node: str | None = None
+
+
+@dataclass
 class Entry:
     """What is known of a trial so far; becomes its row."""
 
@@ -51,6 +63,7 @@ class Entry:
     iterations: int = 0
     seconds: float = 0.0
     node: str | None = None
+    attempts: list[Attempt] = field(default_factory=list)
     error: str | None = None
     ended_by: str | None = None
     # The one among the best of the run, relative to the run.
@@ -96,7 +109,7 @@ class Ledger:
                 "suggest": trial, number, config, suggestion, suggested_by;
                 "start": trial, time, resources;
                 "config": trial, config: another than it began with;
-                "report": trial, iteration, seconds, node, value (None where the metric was unusable);
+                "report": trial, iteration, seconds, node, value (None where the metric was unusable), time;
                 "checkpoint": trial, path, iteration, seconds: one to go on from;
                 "keep": trial, path, iteration, score; path None where the trial's has given way to a better one, and
                     its snapshots with it;
@@ -113,6 +126,7 @@ class Ledger:
         if kind == "start":
             entry.status, entry.started = "running", entry.started or _moment(event["time"])
             entry.resources = event["resources"]
+            entry.attempts.append(Attempt(event["time"]))
         elif kind == "config":
             entry.config = event["config"]
         elif kind == "report":
@@ -164,6 +178,8 @@ class Ledger:
             "iterations": entry.iterations,
             "seconds": entry.seconds,
             "node": entry.node,
+            "attempts": len(entry.attempts),
+            "history": json.dumps([asdict(one) for one in entry.attempts]) if len(entry.attempts) > 1 else None,
             "checkpoint": entry.kept,
             "checkpoint_iteration": entry.kept_iteration,
             "checkpoint_score": entry.kept_score,
@@ -180,6 +196,8 @@ class Ledger:
 
     def _report(self, entry: Entry, event: Event) -> None:
         entry.iterations, entry.seconds, entry.node = event["iteration"], event["seconds"], event["node"]
+        if entry.attempts:
+            entry.attempts[-1].reported, entry.attempts[-1].node = event.get("time"), event["node"]
         if (value := event["value"]) is None:
             return
         # A trial that went on from a checkpoint repeats iterations: the later report is the one that counts.

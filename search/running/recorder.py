@@ -21,6 +21,7 @@ from ray.tune.utils import flatten_dict
 from rich.text import Text
 
 from search.method import SearchMethod, is_finite_number
+from search.params import Params, as_data, flatten, nest
 from search.records import scalars, table_of
 from search.run_folder import RunFolder
 from search.running.failures import explain
@@ -30,7 +31,6 @@ from search.running.keeper import Keeper, keep_beside, let_go
 from search.running.ledger import ENDED, Entry, Event, Ledger, Snapshot
 from search.running.measurements import Measurements
 from search.running.study_file import StudyFile
-from search.space import Params, as_data, flatten, nest
 
 # Seconds between two writes: after a trial has ended, and while none has.
 _SOON, _AT_LEISURE = 0.5, 5.0
@@ -92,7 +92,7 @@ class Recorder(Callback):
             self.ledger.apply(event)
             self._touched[event["trial"]] = self.ledger.entries[event["trial"]]
             if event["event"] == "report":
-                reports.append(_measurement(event))
+                reports.append(self._measurement(event))
         self._measurements.begin_again(reports)
         kept = {path for entry in self.ledger.entries.values() for path in entry.named}
         for folder in self.folder.folders(self.folder.checkpoints):
@@ -145,7 +145,7 @@ class Recorder(Callback):
             "scalars": scalars(report, without=AUTOMATIC),
         }
         self._note(event)
-        self._measurements.add(_measurement(event))
+        self._measurements.add(self._measurement(event))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Note the end of a trial, and let go of the checkpoints that only a trial under way needs."""
@@ -265,6 +265,18 @@ class Recorder(Callback):
         entry = self._touched[event["trial"]] = self.ledger.entries[event["trial"]]
         self._obsolete = (self._obsolete | before) - entry.named
 
+    def _measurement(self, event: Event) -> dict[str, Any]:
+        """A report as a row; to be made before any later event of its trial is applied."""
+        return {
+            "trial_id": event["trial"],
+            "iteration": event["iteration"],
+            "seconds": event["seconds"],
+            "time": datetime.fromtimestamp(event["time"], UTC),
+            "node": event["node"],
+            "attempt": len(self.ledger.entries[event["trial"]].attempts),
+            **event["scalars"],
+        }
+
     def _note_config(self, trial: Trial) -> None:
         """Population based training gives a trial another configuration on the way."""
         if self._configs.get(trial.trial_id) is trial.config:
@@ -314,16 +326,6 @@ class Recorder(Callback):
         for folder in self.folder.folders(place):
             if folder.rsplit("/", 1)[-1].startswith("checkpoint_"):
                 self.folder.delete_folder(folder)
-
-
-def _measurement(event: Event) -> dict[str, Any]:
-    return {
-        "trial_id": event["trial"],
-        "iteration": event["iteration"],
-        "seconds": event["seconds"],
-        "time": datetime.fromtimestamp(event["time"], UTC),
-        **event["scalars"],
-    }
 
 
 def _as_data(config: Params) -> Params:

@@ -20,6 +20,7 @@ from rich.console import Console
 from search.definition import Search
 from search.errors import RunError
 from search.method import SearchMethod
+from search.params import Params
 from search.results import Results
 from search.run_folder import RunFolder
 from search.running.brake import braking
@@ -33,7 +34,6 @@ from search.running.recorder import Recorder
 from search.running.study_file import StudyFile
 from search.running.trial_source import TrialSource, Unfinished
 from search.running.unfinished import remind, rung_reports, unfinished_trials
-from search.space import Params
 from search.stopping.schedulers import Asha, for_search
 
 # What Ray Tune is told where the method itself says when it is through.

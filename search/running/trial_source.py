@@ -16,7 +16,7 @@ from ray.tune.result import TIME_TOTAL_S, TRAINING_ITERATION
 from ray.tune.search import Searcher, SearchGenerator
 from ray.tune.utils import flatten_dict, merge_dicts
 
-from search.space import Params
+from search.params import Params
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import Any
 
 from ray.tune.result import TRAINING_ITERATION
 
+from search.params import Params
 from search.running.ledger import ENDED, Entry, Event, Ledger
 from search.running.recorder import Recorder
 from search.running.trial_source import Unfinished
-from search.space import Params
 from search.stopping.stoppers import Stoppers
 from search.stopping.trials import Diverged, Patience, full_length
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from search.errors import SearchError
-from search.space import Axis, Params, Space
+from search.params import Params
+from search.space import Axis, Space
 from search.staging.ranges import middle, near, stretched, widest
 from search.staging.retest import Retest
 from search.staging.stage import Stage

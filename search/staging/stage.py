@@ -10,8 +10,9 @@ from ray.tune.search import sample
 
 from search.errors import SearchError
 from search.method import SearchMethod
+from search.params import Params, flatten
 from search.samplers import Bayesian, OptunaSearcher
-from search.space import Axis, Params, Space, flatten
+from search.space import Axis, Space
 from search.staging.retest import Retest, check_budget
 
 DATA_FRACTION = "data_fraction"

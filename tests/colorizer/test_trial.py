@@ -121,3 +121,14 @@ def test_less_data_is_less_to_learn_from_and_all_to_be_scored_on(dataset: Path) 
 
     assert trained(1.0) == (28, 8)
     assert trained(0.25) == (7, 8)
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells a process its peak")
+def test_a_trial_reports_its_own_peak_of_memory_and_not_that_of_the_trial_before_it(dataset: Path) -> None:
+    trial = ColorizerTrial(config(dataset))
+    spike = bytearray(1 << 29)  # 512 MiB; written to below, for only then are they resident
+    spike[:: 1 << 12] = b"1" * len(spike[:: 1 << 12])
+    with_spike = trial.train()["memory_mib"]
+    del spike
+    assert trial.reset(config(dataset, seed=2))
+    assert trial.train()["memory_mib"] < with_spike - 400

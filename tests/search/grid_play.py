@@ -9,7 +9,7 @@ from ray import tune
 
 from search.jittered_grid import JitteredGrid
 from search.method import FINISHED
-from search.space import flatten
+from search.params import flatten
 from search.suggestion import Suggestion
 
 Loss = Callable[[dict[str, Any]], float]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +130,24 @@ def test_events_come_back_in_order_over_sessions_also_where_nothing_can_be_appen
         journal = Journal(folder)
         assert [(e["session"], e["n"]) for e in journal.read()] == [(0, 0), (0, 1), (1, 0), (1, 1)]
         journal.close()
+
+
+def test_a_trial_counts_how_often_it_was_started_and_where_each_start_came_to() -> None:
+    def seen(node: str, at: float) -> Event:
+        return reported("a", 1, 1.0) | {"node": node, "time": at}
+
+    again = started("a") | {"time": 5.0}
+    alone = ledger_of(suggested("a", 1), started("a"), seen("n1", 2.0))
+    several = ledger_of(suggested("a", 1), started("a"), seen("n1", 2.0), again, seen("n2", 7.0))
+    [once], [twice] = alone.rows(), several.rows()
+    assert (once["attempts"], once["history"]) == (1, None)
+    assert twice["attempts"] == 2
+    assert json.loads(twice["history"]) == [
+        {"started": 0.0, "reported": 2.0, "node": "n1"},
+        {"started": 5.0, "reported": 7.0, "node": "n2"},
+    ]
+
+
+def test_a_start_without_a_report_has_no_node() -> None:
+    [row] = ledger_of(suggested("a", 1), started("a"), started("a") | {"time": 5.0}).rows()
+    assert [one["node"] for one in json.loads(row["history"])] == [None, None]

@@ -149,3 +149,44 @@ def test_any_mixture_of_values_becomes_a_column_that_parquet_keeps(
 def test_numbers_of_numpy_stay_numbers() -> None:
     assert column([np.float32(1.5), 2]).to_pylist() == [1.5, 2.0]
     assert column([np.int64(3), None]).to_pylist() == [3, None]
+
+
+def test_every_report_says_from_which_node_and_which_start_it_came(written: RunFolder) -> None:
+    rows = Results(written.root).measurements()
+    assert rows["node"].notna().all()
+    assert (rows["attempt"] == 1).all()
+    assert (Results(written.root).table()["attempts"] == 1).all()
+
+
+def test_a_replayed_run_has_the_starts_and_reports_that_it_had(tmp_path: Path) -> None:
+    def report(iteration: int, node: str, at: float) -> dict[str, Any]:
+        told = {"iteration": iteration, "seconds": at, "node": node, "value": 1.0, "time": at, "scalars": {"loss": 1.0}}
+        return {"event": "report", "trial": "a", **told}
+
+    def start(at: float) -> dict[str, Any]:
+        return {"event": "start", "trial": "a", "time": at, "resources": {}}
+
+    config = {"number": 1, "config": {}, "suggestion": {}, "suggested_by": ""}
+    events = [
+        {"event": "suggest", "trial": "a", **config},
+        start(1.0),
+        report(1, "n1", 2.0),
+        report(2, "n1", 3.0),
+        start(4.0),
+        report(2, "n2", 5.0),
+        report(3, "n2", 6.0),
+    ]
+    folder = RunFolder.open(tmp_path)
+    folder.write_json(folder.definition, {"format": "huetune-run", "version": 1, "mode": "min"})
+    study = StudyFile(folder, "plain", "min", "best", Space.from_domains({"x": tune.uniform(0, 1)}))
+    guard = Guard("loss", iterations=None)
+    recorder = Recorder(folder, Journal(folder), Ledger("min"), guard, keep=8, method=None, study=study)
+    recorder.replay(events)
+    recorder.close()
+    rows = Results(tmp_path).measurements()
+    assert list(zip(rows["iteration"], rows["node"], rows["attempt"], strict=True)) == [
+        (1, "n1", 1),
+        (2, "n2", 2),
+        (3, "n2", 2),
+    ]
+    assert Results(tmp_path).table()["attempts"].tolist() == [2]

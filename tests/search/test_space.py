@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from ray import tune
 
 from search import SearchError
-from search.space import Choice, Number, Space, flatten, nest
+from search.params import flatten, nest
+from search.space import Choice, Number, Space
 
 
 @pytest.mark.parametrize(

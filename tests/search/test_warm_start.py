@@ -10,10 +10,10 @@ import pytest
 from ray import tune
 
 from search import Bayesian, SearchError
+from search.params import as_data, flatten, nest
 from search.records import table_of
 from search.results import FORMAT, VERSION
 from search.run_folder import RunFolder
-from search.space import as_data, flatten, nest
 
 SPACE = {"net": {"lr": tune.loguniform(1e-5, 1e-1)}, "norm": tune.choice(["batch", None])}
 

@@ -4,16 +4,20 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from search.report.figures.labels import WIDE_ONLY
 from search.report.figures.marks import HOVER, safe
-from search.report.figures.theme import LIGHT, base_layout, colorscale
+from search.report.figures.theme import FONT, LIGHT, base_layout, colorscale
 from search.report.wording import method_name, number, with_unit
+
+_ON_A_TELEPHONE = 6  # members whose correlations have room as numbers
 
 
 def gains_figure(table: pd.DataFrame, unit: str, name: str) -> go.Figure:
     """The gain of each way to blend over the best single model, with whiskers for its 95 % interval."""
     rows = table[(table["method"] != "best_single") & table["gain"].notna()].iloc[::-1]
     margin = {"l": 8, "r": 16, "t": 12, "b": 8}
-    figure = go.Figure(layout=base_layout(110 + 46 * len(rows), showlegend=False, margin=margin))
+    each = 46 if len(rows) <= 10 else 28
+    figure = go.Figure(layout=base_layout(110 + each * len(rows), showlegend=False, margin=margin))
     ships = rows["ships"].fillna(False).astype(bool)
     colors = [LIGHT.best if ship else LIGHT.finished for ship in ships]
     names = [safe(method_name(method), 30) for method in rows["method"]]
@@ -40,7 +44,7 @@ def gains_figure(table: pd.DataFrame, unit: str, name: str) -> go.Figure:
     figure.add_vline(x=0, line={"color": LIGHT.muted, "width": 1.5, "dash": "dot"})
     ends = [0.0, *rows["gain"], *rows["gain_low"].dropna(), *rows["gain_high"].dropna()]
     pad = 0.06 * (max(ends) - min(ends)) or 1.0
-    title = f"gain in {safe(name, 40)}{f' ({unit})' if unit else ''}"
+    title = f"gain in {safe(name, 40)}{f' ({unit})' if unit else ''} on the test split"
     figure.update_xaxes(title_text=title, range=[min(ends) - pad, max(ends) + pad])
     figure.update_yaxes(
         showgrid=False,
@@ -77,11 +81,20 @@ def correlation_figure(square: pd.DataFrame) -> go.Figure:
         colorbar={"thickness": 10, "outlinewidth": 0, "tickfont": {"color": LIGHT.muted}, "nticks": 5},
     )
     if len(names) <= 12:
-        for row, column in zip(*np.nonzero(np.isfinite(shown)), strict=True):
-            value = float(shown[row, column])
-            color = LIGHT.surface if value > (low + 1) / 2 else LIGHT.ink
-            font = {"size": 12, "color": color}
-            figure.add_annotation(x=names[column], y=names[row], text=f"{value:.2f}", showarrow=False, font=font)
+        cells = [(row, column) for row, column in zip(*np.nonzero(np.isfinite(shown)), strict=True)]
+        strong = [float(shown[cell]) > (low + 1) / 2 for cell in cells]
+        figure.add_scatter(
+            x=[names[column] for _, column in cells],
+            y=[names[row] for row, _ in cells],
+            mode="text",
+            text=[f"{float(shown[cell]):.2f}" for cell in cells],
+            textfont={
+                "size": 12,
+                "color": [LIGHT.surface if each else LIGHT.ink for each in strong],
+                "family": FONT if len(names) <= _ON_A_TELEPHONE else WIDE_ONLY,
+            },
+            hoverinfo="skip",
+        )
     angle = -40 if len(names) > 5 else 0
     figure.update_xaxes(showline=False, ticks="", showgrid=False, ticklabelstandoff=4, tickangle=angle)
     figure.update_yaxes(showgrid=False, ticklabelstandoff=8, autorange="reversed")

@@ -13,6 +13,7 @@ def history_figure(table: pd.DataFrame, goal: Goal) -> go.Figure:
     """Every trial's score, and the best so far, against the number of the trial."""
     figure = go.Figure(layout=base_layout(380))
     line = table.dropna(subset=["best_so_far"])
+    line = line[(line["best_so_far"] != line["best_so_far"].shift()) | (line.index == line.index.max())]
     best_hover = [
         f"Best up to trial {n}: {told_score(s, goal)}" for n, s in zip(line["number"], line["best_so_far"], strict=True)
     ]
@@ -26,7 +27,7 @@ def history_figure(table: pd.DataFrame, goal: Goal) -> go.Figure:
         hovertemplate=HOVER,
     )
     for status, rows in by_status(table[table["score"].notna() & (table["status"] != "failed")]):
-        dots(figure, rows["number"], rows["score"], status, [trial_hover(r, goal) for r in rows.itertuples()])
+        dots(figure, rows["number"], _short(rows["score"]), status, [trial_hover(r, goal) for r in rows.itertuples()])
     winner = table[table["is_best"]]
     if len(winner):
         star(figure, winner["number"], winner["score"], [trial_hover(r, goal) for r in winner.itertuples()])
@@ -74,15 +75,16 @@ def learning_curves_figure(table: pd.DataFrame, goal: Goal) -> go.Figure:
         curves = [part for _, part in rows.groupby("number", sort=True)]
         # A curve of one report is a dot; on longer ones markers would be noise.
         sizes = joined(pd.Series([6 if len(curve) == 1 else 0] * len(curve)) for curve in curves)
+        dotted = 6 in sizes
         figure.add_scatter(
             x=joined(curve["iteration"] for curve in curves),
-            y=joined(curve["value"] for curve in curves),
+            y=joined(_short(curve["value"]) for curve in curves),
             customdata=joined(curve["number"] for curve in curves),
-            mode="lines+markers" if 6 in sizes else "lines",
+            mode="lines+markers" if dotted else "lines",
             name=name,
             opacity=opacity,
             line={"color": color, "width": width},
-            marker={"color": color, "size": [size or 0 for size in sizes]},
+            marker={"color": color, "size": [size or 0 for size in sizes]} if dotted else None,
             hovertemplate=(f"Trial %{{customdata}}, {name}<br>iteration %{{x}}: %{{y:.4g}} {goal.unit}<extra></extra>"),
         )
     best = table[table["group"] == "best"]
@@ -103,3 +105,8 @@ def learning_curves_figure(table: pd.DataFrame, goal: Goal) -> go.Figure:
         figure.update_xaxes(dtick=1)
     figure.update_yaxes(title_text=axis_title(goal), range=view_range(table["value"], goal.maximize))
     return figure
+
+
+def _short(values: pd.Series) -> pd.Series:
+    """Values with the six digits that a figure can show: written out whole they take three times the room."""
+    return values.map(lambda value: float(f"{value:.6g}"))

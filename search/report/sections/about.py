@@ -1,4 +1,8 @@
-"""The foot of the page: the facts that reproduce the run."""
+"""The facts that reproduce a run: its command in the answer, all of them at the foot of the page."""
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
 
 from search.report.markup import esc, section
 from search.report.tables.snapshot import Snapshot, moment
@@ -30,6 +34,51 @@ def about(snap: Snapshot) -> str:
         if v not in (None, "")
     )
     return section("about", "About this run", [f'<dl class="facts card">{rows}</dl>'])
+
+
+def reproduce(definition: Mapping[str, Any]) -> str:
+    """The commands that make the run again, to copy; of a run from Python, the program that did."""
+    commit, seed = definition.get("git_commit"), definition.get("seed")
+    at = f" at commit <code>{esc(commit)}</code>" if commit else ""
+    seeded = "" if seed is None else f", seed {esc(seed)}"
+    head = "<h3>Run it again</h3>"
+    if (command := _command(definition)) is None:
+        program = definition.get("command")
+        by = f", by <code>{esc(program)}</code>" if program else ""
+        text = f"This search was started from Python{by}{at}{seeded}: there is no huetune command that repeats it."
+        return f'<div class="card code again">{head}<p class="caption">{text}</p></div>'
+    lines = [*([f"git checkout {shlex.quote(str(commit))}"] if commit else []), command, *_later(definition)]
+    name = definition.get("name")
+    free = f" No run is overwritten: give it another <code>--name</code> where there is a run {esc(name)} already."
+    about = (
+        f"From the folder it was started in{seeded}. What was not committed then is not in that commit."
+        if commit
+        else (f"From the folder it was started in{seeded}. No git commit was recorded.")
+    )
+    return (
+        f'<div class="card code again">{head}'
+        '<button type="button" class="copy" data-copy="reproduce">Copy</button>'
+        f'<pre tabindex="0" id="reproduce"><code>{esc(chr(10).join(lines))}</code></pre>'
+        f'<p class="caption">{about}{free if name else ""}</p></div>'
+    )
+
+
+def _command(definition: Mapping[str, Any]) -> str | None:
+    """The huetune command that started a run; None where it was started from Python."""
+    command, file = str(definition.get("command") or ""), definition.get("file")
+    if command.split(" ", 1)[0] == "huetune":
+        return command
+    if not file:
+        return None
+    # Started through `python -m` or another wrapper, whose name says little.
+    name = ["--name", str(definition["name"])] if definition.get("name") else []
+    return shlex.join(["huetune", "run", str(file), *map(str, definition.get("arguments") or []), *name])
+
+
+def _later(definition: Mapping[str, Any]) -> list[str]:
+    """The commands that extended the run: with a resume alone it would be no other."""
+    commands = [str(session.get("command") or "") for session in (definition.get("sessions") or [])[1:]]
+    return [command for command in commands if command.startswith("huetune extend ")]
 
 
 def when(told: object) -> str:

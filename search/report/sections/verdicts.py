@@ -1,11 +1,15 @@
 """Warnings that matter: what a reader should know before trusting the winner. Sentences, no figures."""
 
+import math
 import re
 from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
 
+from search.finalists import Finalist, finalists
 from search.report.tables.failures import reason
 from search.report.tables.parameters import Parameter
 from search.report.tables.snapshot import Snapshot
@@ -23,7 +27,8 @@ class Verdict:
 
 def verdicts(snap: Snapshot) -> list[Verdict]:
     """The warnings of a run, the weightiest first; empty where there is nothing to warn of."""
-    found = [_close_second(snap), *_edges(snap), _still_improving(snap), _failures(snap)]
+    close = _close_second(snap) if snap.winner is None else _close_finalists(snap)
+    found = [close, *_edges(snap), _still_improving(snap), _failures(snap), _left_behind(snap)]
     return [verdict for verdict in found if verdict is not None]
 
 
@@ -41,8 +46,7 @@ def report_noise(snap: Snapshot) -> float:
 
 def _close_second(snap: Snapshot) -> Verdict | None:
     ranked = snap.counted()
-    # Where the finalists were trained again with fresh seeds, the winner is no matter of one lucky trial.
-    if len(ranked) < 3 or snap.winner is not None:
+    if len(ranked) < 3:
         return None
     first, second = ranked.iloc[0], ranked.iloc[1]
     gap = abs(float(first["score"] - second["score"]))
@@ -60,6 +64,47 @@ def _close_second(snap: Snapshot) -> Verdict | None:
         "two reports or than trials differ by chance. Train both again with other seeds before preferring one."
     )
     return Verdict("The winner is hardly ahead of the second", text, (int(second["number"]),))
+
+
+def difference(first: Finalist, second: Finalist, level: float = 0.95) -> tuple[float, float] | None:
+    """The interval of the difference of two means over seeds, without equal variances (Welch, Biometrika 1947).
+
+    None where one of them was trained once, or neither varies, so that nothing is known of chance.
+    """
+    counts = np.array([len(first.scores), len(second.scores)])
+    if counts.min() < 2:
+        return None
+    errors = np.array([first.spread, second.spread]) ** 2 / counts
+    if not errors.sum() > 0:
+        return None
+    freedom = errors.sum() ** 2 / (errors**2 / (counts - 1)).sum()
+    half = float(stdtrit(freedom, (1 + level) / 2) * math.sqrt(errors.sum()))
+    gap = first.mean - second.mean
+    return gap - half, gap + half
+
+
+def _close_finalists(snap: Snapshot) -> Verdict | None:
+    """Whether the second of the finalists may be the better one: a winner over seeds is a matter of its mean."""
+    ranked = finalists(snap.trials, snap.goal.maximize)
+    if len(ranked) < 2:
+        return None
+    first, second = ranked[:2]
+    numbers = (first.configuration, second.configuration)
+    unit, seeds = snap.goal.unit, min(len(first.scores), len(second.scores))
+    ends = difference(first, second)
+    gap = with_unit(number(abs(first.mean - second.mean), 2), unit)
+    if ends is None and seeds < 2:
+        text = f"Its mean is {gap} ahead, but each was trained once more: nobody knows what chance makes of it."
+        return Verdict("The winner was not told from the second by seeds", text, numbers)
+    if ends is None or ends[0] > 0 or ends[1] < 0:
+        return None
+    low, high = sorted(end * snap.goal.sign for end in ends)
+    text = (
+        f"Over {seeds} fresh seeds its mean is {gap} ahead, with a 95 % interval of the difference from "
+        f"{number(low, 2, sign=True)} to {with_unit(number(high, 2, sign=True), unit)}. Either may be the better "
+        "one: take the cheaper, or train both with more seeds."
+    )
+    return Verdict("The winner is within noise of the second", text, numbers)
 
 
 def _edges(snap: Snapshot) -> list[Verdict]:
@@ -119,8 +164,32 @@ def _failures(snap: Snapshot) -> Verdict | None:
         texts.setdefault(kind, reason(error))
         reasons[kind] += 1
     listed = "; ".join(
-        f"{n} × {texts[kind]}" if len(reasons) > 1 else texts[kind] for kind, n in reasons.most_common(3)
+        f"{n:,} × {texts[kind]}" if len(reasons) > 1 else texts[kind] for kind, n in reasons.most_common(3)
     )
     more = f"; and {count(len(reasons) - 3, 'other reason')}" if len(reasons) > 3 else ""
     numbers = tuple(int(n) for n in failed["number"][:8])
-    return Verdict(f"{count(len(failed), 'trial')} failed", f"{listed}{more}.", numbers)
+    return Verdict(_lost(failed, len(snap.trials), reasons), f"{listed}{more}.", numbers)
+
+
+def _lost(failed: pd.DataFrame, of: int, reasons: Counter[str]) -> str:
+    """How many trials failed, in a title that says so where memory or a single reason took most of them."""
+    title = f"{count(len(failed), 'trial')} failed"
+    if len(failed) >= 10:
+        title += f", {100 * len(failed) / of:.2g} % of all"
+    most, memory = reasons.most_common(1)[0][1], int(failed["out_of_memory"].sum())
+    if most >= 5 and most >= 0.6 * len(failed):
+        title += ", all for one reason" if most == len(failed) else f", {most:,} of them for one reason"
+    elif memory:
+        title += f", {'all' if memory == len(failed) else format(memory, ',')} of them for want of memory"
+    return title
+
+
+def _left_behind(snap: Snapshot) -> Verdict | None:
+    """Trials that were interrupted and never went on, in a run that has ended."""
+    left = snap.trials[snap.trials["status"] == "interrupted"]
+    if not len(left) or snap.definition.get("status") == "running":
+        return None
+    text = "They count with what they had reported. `huetune resume` goes on with them, from their checkpoints."
+    numbers = tuple(int(n) for n in left["number"][:8])
+    were = count(len(left), "trial was", "trials were")
+    return Verdict(f"{were} interrupted and never went on", text, numbers)

@@ -134,7 +134,7 @@ def examples(snap: Snapshot, most: int = 24) -> list[Example]:
         return []
     found = []
     for (name, reason), rows in pictures.groupby(["example", "reason"], sort=False, dropna=False):
-        images = {str(r["kind"]): _image_bytes(r["image"]) for r in records(rows)}
+        images = {str(r["kind"]): image_bytes(r["image"]) for r in records(rows)}
         scores = {str(r["kind"]): float(r["score"]) for r in records(rows) if _finite(r.get("score"))}
         found.append(Example(str(name), reason == "worst", images, scores))
     return sorted(found, key=lambda example: example.worst)[:most]
@@ -152,7 +152,8 @@ def _member_names(order: list[Any], ensemble: dict[str, Any], snap: Snapshot) ->
     return [name if names.count(name) == 1 else f"{name} ({names[:i].count(name) + 1})" for i, name in enumerate(names)]
 
 
-def _image_bytes(cell: Any) -> bytes:
+def image_bytes(cell: Any) -> bytes:
+    """A picture of a Parquet file, empty where there is none."""
     data = cell.get("bytes") if isinstance(cell, dict) else cell
     return data if isinstance(data, bytes) else b""
 

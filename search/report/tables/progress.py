@@ -8,10 +8,12 @@ import pandas as pd
 from search.report.tables.snapshot import NothingToShow, Snapshot
 
 
-def history(snap: Snapshot) -> pd.DataFrame:
+def history(snap: Snapshot, most: int = 1500) -> pd.DataFrame:
     """number, status, score, best_so_far, is_best, error: a row a trial, in order of number.
 
-    Raises `NothingToShow` below two scores.
+    Of more than `most` trials those that were the best so far stay, and the others are taken evenly by number.
+    `attrs["trials"]` is the number of trials, `attrs["shown"]` how many of them are here. Raises `NothingToShow`
+    below two scores.
     """
     scored = int(snap.trials["score"].notna().sum())
     if scored < 2:
@@ -21,7 +23,15 @@ def history(snap: Snapshot) -> pd.DataFrame:
     counts = table["score"].where(table["status"] != "failed") * snap.goal.sign
     table["best_so_far"] = counts.cummax().ffill() * snap.goal.sign
     table["is_best"] = table.index == snap.best
-    return table.reset_index(drop=True)
+    of = len(table)
+    if of > most:
+        record = (table["best_so_far"] != table["best_so_far"].shift()) & table["best_so_far"].notna()
+        even = np.zeros(of, dtype=bool)
+        even[np.linspace(0, of - 1, most).astype(int)] = True
+        table = table[record | table["is_best"] | even]
+    table = table.reset_index(drop=True)
+    table.attrs = {"trials": of, "shown": len(table)}
+    return table
 
 
 def learning_curves(snap: Snapshot, most: int = 120, points: int = 60) -> pd.DataFrame:
@@ -31,44 +41,77 @@ def learning_curves(snap: Snapshot, most: int = 120, points: int = 60) -> pd.Dat
     `points` reports keeps its ends and the extremes of each stretch. `attrs["trials"]` is the number of trials with
     a curve, `attrs["shown"]` how many of them are here. Raises `NothingToShow` where no trial has reported twice.
     """
-    columns = ["number", "group", "iteration", "value"]
-    metric = snap.goal.metric
-    reported = metric in snap.measurements
-    measured = snap.measurements.dropna(subset=[metric]) if reported else snap.measurements.iloc[:0]
+    measured = reported(snap)
     if not len(measured):
         raise NothingToShow(f"No trial has reported a finite {snap.goal.name} yet.")
-    if measured["trial_id"].value_counts().max() < 2:
+    if np.bincount(measured["row"]).max() < 2:
         raise NothingToShow("Every trial reported once, so there are no curves to draw.")
-    trials = snap.trials[snap.trials["trial_id"].isin(measured["trial_id"])]
-    ranked = trials.assign(rank=trials["score"] * -snap.goal.sign).sort_values("rank", na_position="last").index
-    chosen = list(ranked)
-    if len(chosen) > most:
-        rest = np.linspace(20, len(chosen) - 1, most - 20).astype(int)
-        chosen = chosen[:20] + [chosen[i] for i in rest]
-    curves = {str(key): part for key, part in measured.groupby("trial_id", sort=False)}
-    parts = []
-    for row in sorted(chosen):
-        curve = curves[str(trials.at[row, "trial_id"])]
-        keep = thin(curve[metric].to_numpy(float), points)
-        group = "best" if row == snap.best else trials.at[row, "status"]
-        part = {
-            "iteration": curve["iteration"].to_numpy()[keep],
-            "value": curve[metric].to_numpy(float)[keep],
-        }
-        parts.append(pd.DataFrame({"number": trials.at[row, "number"], "group": group, **part}))
-    table = pd.concat(parts, ignore_index=True)[columns]
-    table.attrs = {"trials": len(trials), "shown": len(chosen)}
+    chosen = ranked = by_rank(snap, measured["row"].unique())
+    if len(ranked) > most:
+        chosen = ranked[np.r_[:20, np.linspace(20, len(ranked) - 1, most - 20).astype(int)]]
+        if snap.best in ranked:  # of finalists the best mean wins, not the best score
+            chosen = np.union1d(chosen, [snap.best])
+    table = thinned(measured[np.isin(measured["row"], chosen)], points)
+    rows = snap.trials.loc[table["row"], ["number", "status"]]
+    table.insert(0, "number", rows["number"].to_numpy())
+    table.insert(1, "group", np.where(table["row"] == snap.best, "best", rows["status"]))
+    table = table.drop(columns="row")
+    table.attrs = {"trials": len(ranked), "shown": len(chosen)}
     return table
 
 
-def thin(values: np.ndarray, points: int) -> np.ndarray:
-    """Indices of at most about `points` values that keep the ends and, of each stretch, the least and the largest."""
-    if len(values) <= points:
-        return np.arange(len(values))
-    kept = {0, len(values) - 1}
-    for stretch in np.array_split(np.arange(len(values)), max(1, points // 2 - 1)):
-        kept |= {int(stretch[values[stretch].argmin()]), int(stretch[values[stretch].argmax()])}
-    return np.array(sorted(kept))
+def reported(snap: Snapshot) -> pd.DataFrame:
+    """row (of `snap.trials`), iteration, value: every finite report of the search's metric, sorted by row."""
+    metric = snap.goal.metric
+    if metric not in snap.measurements or not len(snap.trials):
+        return pd.DataFrame({"row": np.array([], int), "iteration": [], "value": []})
+    # Texts are looked up once a trial, not once a report.
+    codes, ids = pd.factorize(snap.measurements["trial_id"])
+    known = {trial_id: row for row, trial_id in enumerate(snap.trials["trial_id"])}
+    rows = np.array([known.get(trial_id, -1) for trial_id in ids], dtype=int)[codes]
+    table = pd.DataFrame(
+        {
+            "row": rows,
+            "iteration": snap.measurements["iteration"].to_numpy(),
+            "value": snap.measurements[metric].to_numpy(float),
+        }
+    )
+    table = table[(table["row"] >= 0) & table["value"].notna()]
+    return table.sort_values("row", kind="stable", ignore_index=True)
+
+
+def by_rank(snap: Snapshot, rows: np.ndarray) -> np.ndarray:
+    """Those rows of `snap.trials`, the best score first and those without one last."""
+    scores = snap.trials.loc[rows, "score"] * -snap.goal.sign
+    return scores.sort_values(na_position="last", kind="stable").index.to_numpy()
+
+
+def thinned(curves: pd.DataFrame, points: int) -> pd.DataFrame:
+    """Curves of `reported`, each of at most about `points` values."""
+    return curves.iloc[thin(curves["value"].to_numpy(float), points, curves["row"].to_numpy())].reset_index(drop=True)
+
+
+def thin(values: np.ndarray, points: int, curve: np.ndarray | None = None) -> np.ndarray:
+    """Indices of at most about `points` values a curve that keep its ends and, of each stretch, the extremes.
+
+    `curve` says which of several curves each value belongs to, those of one beside each other; without it all are
+    of one.
+    """
+    if not len(values):
+        return np.array([], dtype=int)
+    curve = np.zeros(len(values), dtype=int) if curve is None else curve
+    starts = np.flatnonzero(np.r_[True, curve[1:] != curve[:-1]])
+    lengths = np.diff(np.r_[starts, len(values)])
+    length = np.repeat(lengths, lengths)
+    stretches = max(1, points // 2 - 1)
+    position = np.arange(len(values)) - np.repeat(starts, lengths)
+    stretch = np.repeat(np.arange(len(starts)), lengths) * stretches + position * stretches // length
+    order = np.lexsort((values, stretch))
+    edges = np.flatnonzero(np.diff(stretch[order]))
+    keep = length <= points
+    for kept in (starts, starts + lengths - 1, order[np.r_[0, edges + 1]], order[np.r_[edges, len(values) - 1]]):
+        keep[kept] = True
+    return np.flatnonzero(keep)
 
 
 def view_range(values: Sequence[float] | pd.Series, maximize: bool) -> tuple[float, float] | None:

@@ -1,7 +1,8 @@
 """One moment of a run, read once, so that every figure of a report shows the same. Nothing is written."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -13,6 +14,7 @@ from search.report.tables.parameters import Parameter, config_of, read_parameter
 from search.report.wording import metric_name, metric_unit
 
 STATUSES = ("finished", "stopped", "failed", "running", "interrupted")
+MOST_LOGS = 200  # crashed trials whose logs are read
 
 
 TRIAL_COLUMNS: dict[str, Any] = {
@@ -27,6 +29,7 @@ TRIAL_COLUMNS: dict[str, Any] = {
     "iterations": 0,
     "seconds": math.nan,
     "node": None,
+    "resources.cpu": math.nan,
     "resources.gpu": 0.0,
     "checkpoint": None,
     "error": None,
@@ -34,6 +37,7 @@ TRIAL_COLUMNS: dict[str, Any] = {
     "started": pd.NaT,
     "ended": pd.NaT,
     "suggested_by": None,
+    "out_of_memory": False,
 }
 
 
@@ -44,10 +48,13 @@ class RunReader(Protocol):
     def definition(self) -> dict[str, Any]: ...
     def table(self) -> pd.DataFrame: ...
     def measurements(self) -> pd.DataFrame: ...
+    def log(self, number: int) -> str | None: ...
     def ensemble(self) -> dict[str, Any] | None: ...
     def ensemble_scores(self) -> pd.DataFrame | None: ...
     def ensemble_pictures(self) -> pd.DataFrame | None: ...
     def ensemble_correlation(self) -> pd.DataFrame | None: ...
+    def ensemble_sizes(self) -> pd.DataFrame | None: ...
+    def ensemble_gallery(self) -> pd.DataFrame | None: ...
 
 
 class NothingToShow(Exception):
@@ -62,6 +69,8 @@ class EnsembleFiles:
     scores: pd.DataFrame | None = None
     pictures: pd.DataFrame | None = None
     correlation: pd.DataFrame | None = None
+    sizes: pd.DataFrame | None = None
+    gallery: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,10 @@ class Goal:
 @dataclass(frozen=True)
 class Snapshot:
     """One moment of a run: `trials` sorted by number with finite or NaN scores, `measurements` as they were
-    reported."""
+    reported, the ends of the `logs` of trials that crashed by their numbers.
+
+    A trial that ran out of memory counts as failed; the column `out_of_memory` of `trials` tells it from others.
+    """
 
     definition: dict[str, Any]
     goal: Goal
@@ -98,6 +110,7 @@ class Snapshot:
     best: int | None  # the row of the best trial, None while no trial has a score that counts
     winner: Finalist | None = None  # where finalists were trained again with fresh seeds: the one with the best mean
     blend: EnsembleFiles = EnsembleFiles()
+    logs: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def varying(self) -> list[Parameter]:
@@ -133,7 +146,12 @@ def snapshot(results: RunReader) -> Snapshot:
         values = pd.to_numeric(measured[goal.metric], errors="coerce").astype(float)
         measured = measured.assign(**{goal.metric: values.where(np.isfinite(values))})
     blend = EnsembleFiles(
-        results.ensemble(), results.ensemble_scores(), results.ensemble_pictures(), results.ensemble_correlation()
+        results.ensemble(),
+        results.ensemble_scores(),
+        results.ensemble_pictures(),
+        results.ensemble_correlation(),
+        results.ensemble_sizes(),
+        results.ensemble_gallery(),
     )
     found = Snapshot(definition, goal, parameters, trials, measured, None)
     counted = found.counted()
@@ -141,7 +159,7 @@ def snapshot(results: RunReader) -> Snapshot:
     if winner is not None:
         counted = counted[(counted["configuration"] == winner.configuration) & (counted["reason"] == "retest")]
     best = int(counted.index[0]) if len(counted) else None
-    return Snapshot(definition, goal, parameters, trials, measured, best, winner, blend)
+    return replace(found, best=best, winner=winner, blend=blend, logs=_logs(results, trials))
 
 
 def moment(value: Any) -> datetime | None:
@@ -161,6 +179,17 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
+def _logs(results: RunReader, trials: pd.DataFrame) -> dict[int, str]:
+    """The ends of the logs of trials that crashed; where there are many, of as many different crashes as there are."""
+    failed = trials[trials["status"] == "failed"]
+    # The same crash at another step, or of another trial, is the same crash.
+    kinds = failed["error"].fillna("").str.replace(r"\d+", "#", regex=True)
+    again = failed.groupby(kinds).cumcount().sort_values(kind="stable")
+    numbers = failed.loc[again.index[:MOST_LOGS], "number"]
+    found = {int(number): results.log(int(number)) for number in numbers}
+    return {number: text for number, text in found.items() if text}
+
+
 def _clean_trials(table: pd.DataFrame) -> pd.DataFrame:
     trials = table.copy()
     for column, missing in TRIAL_COLUMNS.items():
@@ -168,13 +197,13 @@ def _clean_trials(table: pd.DataFrame) -> pd.DataFrame:
             trials[column] = missing
     if not len(trials):
         return trials
-    for column in ("score", "seconds", "resources.gpu"):
+    for column in ("score", "seconds", "resources.cpu", "resources.gpu"):
         numbers = pd.to_numeric(trials[column], errors="coerce").astype(float)
         trials[column] = numbers.replace([np.inf, -np.inf], np.nan)
     trials["iterations"] = pd.to_numeric(trials["iterations"], errors="coerce").fillna(0).astype(int)
     trials["status"] = trials["status"].fillna("running").astype(str)
     trials["number"] = pd.to_numeric(trials["number"], errors="coerce").fillna(0).astype(int)
-    # Why a trial crashed is in its error; here it counts as one that failed.
+    trials["out_of_memory"] = trials["status"] == "out of memory"
     trials["status"] = trials["status"].replace("out of memory", "failed")
     for column in ("stage", "cell", "reason", "node", "checkpoint", "error", "ended_by", "suggested_by"):
         texts = [text if isinstance(text, str) else None for text in trials[column]]

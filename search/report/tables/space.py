@@ -45,6 +45,21 @@ def comparable(snap: Snapshot) -> None:
         raise NothingToShow("All scores are equal, so no parameter made a difference.")
 
 
+def alike(snap: Snapshot) -> pd.DataFrame:
+    """The trials whose scores compare with each other: finished, and of the length that most trials have.
+
+    Stages may train for longer or shorter; of those the length with the most finished trials stays. Trials that repeat
+    a finalist say nothing new of the space and are left out.
+    """
+    trials = snap.trials
+    done = trials[(trials["status"] == "finished") & trials["score"].notna() & (trials["reason"] != "retest")]
+    if not len(done):
+        return done
+    length = done.groupby(done["stage"].fillna(""))["iterations"].transform("max")
+    counts = length.value_counts()
+    return done[length == counts[counts == counts.max()].index.max()]
+
+
 def parallel(snap: Snapshot) -> pd.DataFrame:
     """`placed` on the axes of the first parameters that vary. Raises `NothingToShow`."""
     varying = snap.varying

@@ -35,6 +35,9 @@ class SyntheticRun:
     scores: pd.DataFrame | None = None
     pictures: pd.DataFrame | None = None
     pairs: pd.DataFrame | None = None
+    sizes: pd.DataFrame | None = None
+    gallery: pd.DataFrame | None = None
+    logs: dict[int, str] = field(default_factory=dict)
     extras: dict[str, Any] = field(default_factory=dict)
 
     def table(self) -> pd.DataFrame:
@@ -42,6 +45,9 @@ class SyntheticRun:
 
     def measurements(self) -> pd.DataFrame:
         return self.measured
+
+    def log(self, number: int) -> str | None:
+        return self.logs.get(number)
 
     def ensemble(self) -> dict[str, Any] | None:
         return self.blend
@@ -54,6 +60,12 @@ class SyntheticRun:
 
     def ensemble_correlation(self) -> pd.DataFrame | None:
         return self.pairs
+
+    def ensemble_sizes(self) -> pd.DataFrame | None:
+        return self.sizes
+
+    def ensemble_gallery(self) -> pd.DataFrame | None:
+        return self.gallery
 
 
 def synthetic_run(trials: int = 40, iterations: int = 12, seed: int = 0, ensemble: bool = True) -> SyntheticRun:
@@ -111,15 +123,16 @@ def with_ensemble(run: SyntheticRun, seed: int = 0, k: int = 6) -> SyntheticRun:
     ]
     scores = pd.DataFrame(
         [
-            ("best_single", 1, 0.0481, 19.37, 0.812, 11.9, 0.93, 0.0, 0.0, 0.0, False, 0.0484),
-            ("uniform", k, 0.0391, 20.29, 0.838, 11.1, 0.78, 0.92, 0.81, 1.03, False, 0.0394),
-            ("simplex", 5, 0.0379, 20.46, 0.841, 10.9, 0.80, 1.09, 0.98, 1.20, False, 0.0381),
-            ("greedy", k, 0.0377, 20.49, 0.842, 10.8, 0.81, 1.12, 1.01, 1.23, True, 0.0380),
-            ("best_of_two", 2, 0.0480, 19.38, 0.811, 11.8, 0.90, 0.01, -0.09, 0.11, False, 0.0483),
+            ("best_single", 1, 0.0481, 19.37, 0.812, 11.9, 0.93, 0.0, 0.0, 0.0, False, 0.0484, 19.6, 1.2),
+            ("uniform", k, 0.0391, 20.29, 0.838, 11.1, 0.78, 0.92, 0.81, 1.03, False, 0.0394, 20.5, 7.2),
+            ("simplex", 5, 0.0379, 20.46, 0.841, 10.9, 0.80, 1.09, 0.98, 1.20, False, 0.0381, 20.7, 6.1),
+            ("greedy", k, 0.0377, 20.49, 0.842, 10.8, 0.81, 1.12, 1.01, 1.23, True, 0.0380, 20.8, 7.3),
+            ("best_of_two", 2, 0.0480, 19.38, 0.811, 11.8, 0.90, 0.01, -0.09, 0.11, False, 0.0483, 19.6, 2.3),
         ],
         columns=["method", "members", "mse", "psnr", "ssim", "ciede2000", "colourfulness",
-                 "gain_psnr", "gain_low", "gain_high", "ships", "val_mse"],
+                 "gain_psnr", "gain_low", "gain_high", "ships", "val_mse", "val_psnr", "ms_per_example"],
     )  # fmt: skip
+    scores["parameters"] = 394_526 * scores["members"]
     base = 0.62 + 0.3 * random.random((len(good), len(good)))
     square = np.where(np.eye(len(good), dtype=bool), 1.0, (base + base.T) / 2)
     pairs = [
@@ -135,7 +148,16 @@ def with_ensemble(run: SyntheticRun, seed: int = 0, k: int = 6) -> SyntheticRun:
         "rule": {"kind": "weights", "settings": {"weights": [float(weight) for weight in weights]}},
         "set_aside": [],
     }
-    return replace(run, blend=blend, scores=scores, pairs=pd.DataFrame(pairs), pictures=_pictures(random))
+    pictures = _pictures(random)
+    return replace(
+        run,
+        blend=blend,
+        scores=scores,
+        pairs=pd.DataFrame(pairs),
+        pictures=pictures,
+        sizes=_sizes(k),
+        gallery=_gallery(good, pictures),
+    )
 
 
 def write_run(run: SyntheticRun, folder: Path) -> Path:
@@ -144,10 +166,19 @@ def write_run(run: SyntheticRun, folder: Path) -> Path:
     (folder / "search.json").write_text(json.dumps(run.definition), encoding="utf-8")
     run.trials.to_parquet(folder / "trials.parquet")
     run.measured.to_parquet(folder / "measurements" / "0.parquet")
+    for number, text in run.logs.items():
+        (folder / "logs").mkdir(exist_ok=True)
+        (folder / "logs" / f"{number:05d}.txt").write_text(text, encoding="utf-8")
     if run.blend is not None:
         (folder / "ensemble").mkdir()
         (folder / "ensemble" / "ensemble.json").write_text(json.dumps(run.blend), encoding="utf-8")
-        for name, table in {"scores": run.scores, "correlation": run.pairs, "pictures": run.pictures}.items():
+        for name, table in {
+            "scores": run.scores,
+            "correlation": run.pairs,
+            "pictures": run.pictures,
+            "sizes": run.sizes,
+            "gallery": run.gallery,
+        }.items():
             if table is not None:
                 table.to_parquet(folder / "ensemble" / f"{name}.parquet")
     return folder
@@ -249,6 +280,31 @@ def _trial(
         **{f"config.{k}": json.dumps(v) if isinstance(v, list) else v for k, v in config.items()},
     }
     return row, reports
+
+
+def _sizes(k: int) -> pd.DataFrame:
+    rows = []
+    for size in [size for size in (1, 2, 3, 4, 6, 8) if size <= k]:
+        for method, most in (("mean", 1.1), ("simplex_log", 1.3)):
+            gain = most * (1 - 1 / size)
+            margin = 0.1 if size > 1 else 0.0
+            rows.append((method, size, 19.37 + gain, gain, gain - margin, gain + margin))
+    return pd.DataFrame(rows, columns=["method", "members", "psnr", "gain", "gain_low", "gain_high"])
+
+
+def _gallery(good: pd.DataFrame, pictures: pd.DataFrame) -> pd.DataFrame:
+    """Three drawings, paler with each trial, and more colourful with each iteration."""
+    ids = list(good["trial_id"])
+    stops = [("trials", trial, 12, 0.1 * n) for n, trial in enumerate(ids)]
+    stops += [("iterations", ids[0], iteration, 0.9 - iteration / 14) for iteration in (3, 6, 9, 12)]
+    truths = pictures[pictures["kind"] == "truth"].head(3)
+    rows = []
+    for strip, trial, iteration, pale in stops:
+        for example, image in zip(truths["example"], truths["image"], strict=True):
+            colours = Image.open(io.BytesIO(image["bytes"]))
+            drawn = Image.blend(colours, Image.merge("RGB", [colours.convert("L")] * 3), pale)
+            rows.append((strip, trial, iteration, example, 20 - 5 * pale, _png(drawn)))
+    return pd.DataFrame(rows, columns=["strip", "trial_id", "iteration", "example", "score", "image"])
 
 
 def _pictures(random: np.random.Generator, examples: int = 8, size: int = 48) -> pd.DataFrame:

@@ -84,7 +84,8 @@ def test_the_history_shows_every_trial_once_by_status(history):
     assert list(traces["still running"].x) == [5]
     assert list(traces["failed"].x) == [3]
     assert list(traces["best trial"].x) == [4]
-    assert list(traces["best so far"].y) == [17, 17, 17, 19, 19]
+    assert list(traces["best so far"].x) == [1, 4, 5]
+    assert list(traces["best so far"].y) == [17, 19, 19]
     assert traces["finished"].hovertext[0] == "Trial 1, finished<br>PSNR 17.00\N{NO-BREAK SPACE}dB"
 
 
@@ -156,7 +157,7 @@ def test_the_heat_map_leaves_its_diagonal_out():
     figure = ensemble_figures.correlation_figure(square)
 
     assert [list(row) for row in figure.data[0].z] == [[None, 0.7], [0.7, None]]
-    assert [note.text for note in figure.layout.annotations] == ["0.70", "0.70"]
+    assert list(figure.data[1].text) == ["0.70", "0.70"]
 
 
 def test_text_from_users_stays_text(history, placed):
