@@ -36,7 +36,7 @@ _CACHE_VERSION = 1
 _COLUMNS = ["name", "group", "line", "color"]
 
 
-class DatasetError(Exception):
+class DatasetError(ValueError):
     """A dataset that is missing, damaged or of another version; the message says what to do."""
 
 

@@ -176,7 +176,10 @@ class Colorizer:
         """
         if self._data is None:
             raise DatasetError("Expected a dataset, but the checkpoint names none; say which with --data DATASET.")
-        dataset = Dataset.open(self._data)
+        try:
+            dataset = Dataset.open(self._data)
+        except DatasetError as error:
+            raise DatasetError(f"{error} If it has moved, say where with --data DATASET.") from error
         if self._digest is not None and dataset.digest != self._digest:
             raise DatasetError(
                 f"Expected the dataset of the training in {self._data} (digest {self._digest[:12]}…), "

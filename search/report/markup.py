@@ -87,13 +87,17 @@ class Sheet:
 
     def each(self, charts: Iterable[Chart], snap: Snapshot) -> list[str]:
         """The cards of several charts; those with nothing to show are told in one card at the end."""
-        cards, silent = [], []
+        cards: list[str] = []
+        silent: dict[str, list[str]] = {}
         for chart in charts:
             try:
                 cards.append(self._card(chart, chart.drawn(snap)))
             except NothingToShow as nothing:
-                silent.append(f"<li><strong>{esc(chart.title)}.</strong> {esc(nothing)}</li>")
-        return [*cards, card("Not drawn here", f'<ul class="silent">{"".join(silent)}</ul>')] if silent else cards
+                silent.setdefault(str(nothing), []).append(chart.title)
+        if silent:
+            told = (f"<li><strong>{esc(' · '.join(of))}</strong><br>{esc(why)}</li>" for why, of in silent.items())
+            cards.append(card("Not drawn here", f'<ul class="silent">{"".join(told)}</ul>'))
+        return cards
 
     def _name(self, wanted: str) -> str:
         """An id of its own: names of parameters hold anything."""

@@ -141,6 +141,11 @@
     else text = grouped(size.toFixed(Math.max(0, digits - 1 - (size ? Math.floor(Math.log10(size)) : 0))));
     return (value < 0 ? "−" : "") + text;
   };
+  // Scores stand under each other, unless one would lose digits by the decimals of the largest.
+  const score = (value) =>
+    value !== null && Math.abs(value) >= 10 ** (2 - data.places) && Math.abs(value) < 1e7
+      ? (value < 0 ? "−" : "") + grouped(Math.abs(value).toFixed(data.places))
+      : number(value);
   const plain = (value, digits) => {
     const text = number(value, digits);
     return text.includes("e") ? text : trimmed(text);
@@ -294,7 +299,7 @@
     columns = [
       { label: "Trial", kind: "number", key: rows(data.number), text: (row) => String(data.number[row]) },
       { label: "Status", kind: "text", key: (row) => at(data.status, row), text: (row) => at(data.status, row) },
-      { label: data.metric + (data.unit ? ` (${data.unit})` : ""), kind: "number", key: rows(data.score), text: (row) => number(data.score[row]) },
+      { label: data.metric + (data.unit ? ` (${data.unit})` : ""), kind: "number", key: rows(data.score), text: (row) => score(data.score[row]) },
       { label: "Iterations", kind: "number", key: rows(data.iterations), text: (row) => counted(data.iterations[row]) },
       { label: "Time", kind: "number", key: rows(data.seconds), text: (row) => duration(data.seconds[row]) },
       ...data.parameters.slice(0, data.shown).map((parameter) => ({

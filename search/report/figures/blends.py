@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from search.report.figures.labels import add_names
-from search.report.figures.marks import HOVER, safe
+from search.report.figures.marks import HOVER, log_axis, safe
 from search.report.figures.theme import LIGHT, base_layout
 from search.report.tables.snapshot import records
 from search.report.wording import capital, count, method_name, metric_name, metric_unit, number, with_unit
@@ -100,9 +100,8 @@ def cost_figure(table: pd.DataFrame) -> go.Figure:
             _dots(figure, rows["cost"], rows["gain"], name, look, hovers)
     exponents = [math.log10(value) for value in table["cost"]]
     x_range, y_range = _padded(exponents, 0.16, 0.1), _padded(table["gain"], 0.08, 0.12)
-    figure.update_xaxes(type="log", range=x_range, title_text=COST_NAMES[cost], dtick="D2", showgrid=False)
-    if x_range[1] - x_range[0] > 2:
-        figure.update_xaxes(dtick=1)
+    axis = log_axis(10 ** x_range[0], 10 ** x_range[1])
+    figure.update_xaxes(**axis, range=x_range, title_text=COST_NAMES[cost], showgrid=False)
     figure.update_yaxes(range=y_range, title_text=gain_title(metric))
     places = _places(exponents, table["gain"], x_range, y_range)
     points = list(zip(exponents, table["gain"], strict=True))

@@ -1,9 +1,10 @@
 """What trials report of their training over the iterations: a panel a measure."""
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from search.report.figures.marks import HOVER, joined, safe
+from search.report.figures.marks import HOVER, joined, log_axis, safe
 from search.report.figures.panels import stacked
 from search.report.figures.theme import LIGHT
 from search.report.wording import number
@@ -29,10 +30,10 @@ def course_figure(table: pd.DataFrame, log: bool) -> go.Figure:
         _failed(figure, rows[rows["line"] == "failed"], axes, seen)
         _best(figure, rows[rows["line"] == "best"], axes, seen)
         figure.layout[axes["xaxis"].replace("x", "xaxis")].update(title_text="iteration", tickformat=",d")
-        decades = logarithmic and rows["value"].max() > 30 * rows["value"].min()
-        figure.layout[axes["yaxis"].replace("y", "yaxis")].update(
-            type="log" if logarithmic else "linear", exponentformat="power", nticks=6, dtick=1 if decades else None
-        )
+        ends = rows[["value", "low", "high"]].to_numpy(float)
+        ends = ends[np.isfinite(ends) & (ends > 0)]
+        kind = log_axis(float(ends.min()), float(ends.max())) if logarithmic and len(ends) else {"nticks": 6}
+        figure.layout[axes["yaxis"].replace("y", "yaxis")].update(kind)
     return figure
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from search.report.figures.marks import HOVER, STATUS, by_status, safe
+from search.report.figures.marks import HOVER, STATUS, by_status, log_axis, safe
 from search.report.figures.panels import stacked, time_unit
 from search.report.figures.slots import MOST_LANES, NAMES, mark_breaks, sample, time_title
 from search.report.figures.theme import LIGHT, base_layout
@@ -105,8 +105,7 @@ def spread_figure(table: pd.DataFrame, quantity: str) -> go.Figure:
     log = table["value"].max() > 30 * table["value"].median()
     figure.update_xaxes(
         title_text=f"{quantity}{', logarithmic' if log else ''}",
-        type="log" if log else "linear",
-        rangemode="normal" if log else "tozero",
+        **(log_axis(float(table["value"].min()), float(table["value"].max())) if log else {"rangemode": "tozero"}),
     )
     figure.update_yaxes(
         tickvals=list(order.values()),
@@ -118,12 +117,12 @@ def spread_figure(table: pd.DataFrame, quantity: str) -> go.Figure:
     return figure
 
 
-def memory_figure(table: pd.DataFrame, log_axis: bool = False) -> go.Figure:
+def memory_figure(table: pd.DataFrame, log: bool = False) -> go.Figure:
     """Peak memory against the parameter that goes with it, or by node where none does.
 
     Args:
         table: of `tables.machine.memory`.
-        log_axis: whether the parameter's axis is logarithmic.
+        log: whether the parameter's axis is logarithmic.
     """
     quantity = f"MiB of {'GPU memory' if table.attrs['gpu'] else 'memory'} at the peak"
     parameter = table.attrs["parameter"]
@@ -137,7 +136,8 @@ def memory_figure(table: pd.DataFrame, log_axis: bool = False) -> go.Figure:
             for hover, at in zip(_measured(part, quantity), part["at"], strict=True)
         ]
         _dots(figure, part["at"], part["value"], part, status, told)
-    figure.update_xaxes(title_text=safe(parameter, 60), type="log" if log_axis else "linear")
+    axis = log_axis(float(kept["at"].min()), float(kept["at"].max())) if log else {}
+    figure.update_xaxes(title_text=safe(parameter, 60), **axis)
     figure.update_yaxes(title_text=quantity, rangemode="tozero")
     return figure
 

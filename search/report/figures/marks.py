@@ -5,6 +5,7 @@ contexts. Text that comes from users is escaped, because Plotly reads a little H
 """
 
 import html
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,7 +14,7 @@ import plotly.graph_objects as go
 
 from search.report.figures.theme import LIGHT
 from search.report.tables.snapshot import Goal
-from search.report.wording import number, with_unit
+from search.report.wording import number, plain, with_unit
 
 STATUS: dict[str, dict[str, Any]] = {
     "finished": {"color": LIGHT.finished, "symbol": "circle"},
@@ -108,3 +109,16 @@ def joined(parts: Iterable[pd.Series]) -> list[Any]:
     for part in parts:
         joined += [*part.tolist(), None]
     return joined[:-1]
+
+
+def log_axis(low: float, high: float) -> dict[str, Any]:
+    """A logarithmic axis over positive values, its labels written out: powers of ten, or 1-2-5 on a short one.
+
+    Plotly itself abbreviates what lies between two powers to its first digit.
+    """
+    bottom, top = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    steps = (1,) if high > 300 * low else (1, 2, 5) if high > 3 * low else (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)
+    every = max(1, (top - bottom) // 6) if steps == (1,) else 1
+    values = [step * 10.0**power for power in range(bottom, top + 1, every) for step in steps]
+    shown = [value for value in values if low / 1.2 <= value <= high * 1.2]
+    return {"type": "log", "tickmode": "array", "tickvals": shown, "ticktext": [plain(value, 3) for value in shown]}

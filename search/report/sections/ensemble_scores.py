@@ -42,7 +42,8 @@ def _caption(scores: pd.DataFrame, folded: bool) -> str:
 
 def _table(scores: pd.DataFrame, label: str) -> str:
     metric = scores.attrs["metric"]
-    measured = [c for c in scores.columns[6:] if not str(c).startswith("val_") and c not in _ASIDE]
+    aside = _ASIDE | ({"mse"} if metric == "psnr" else set())  # the same on another scale
+    measured = [c for c in scores.columns[6:] if not str(c).startswith("val_") and c not in aside]
     measures = [*(c for c in measured if c == metric), *(c for c in measured if c != metric)]
     chosen_by = [c for c in (f"val_{metric}",) if c in scores]
     unit = metric_unit(metric)

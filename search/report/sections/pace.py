@@ -53,7 +53,7 @@ def _distribution(table: pd.DataFrame, snap: Snapshot) -> Drawn:
 
 
 CHARTS = (
-    Chart("best_over_time", "How soon the best was found", best_over_time, _over_time),
-    Chart("best_over_hours", "What the best took to find", best_over_hours, _over_hours),
+    Chart("best_over_time", "How soon the best was found", best_over_time, _over_time, "card half"),
+    Chart("best_over_hours", "What the best took to find", best_over_hours, _over_hours, "card half"),
     Chart("score_distribution", "How many trials came close", distribution, _distribution),
 )

@@ -28,7 +28,7 @@ class Verdict:
 def verdicts(snap: Snapshot) -> list[Verdict]:
     """The warnings of a run, the weightiest first; empty where there is nothing to warn of."""
     close = _close_second(snap) if snap.winner is None else _close_finalists(snap)
-    found = [close, *_edges(snap), _still_improving(snap), _failures(snap), _left_behind(snap)]
+    found = [close, _edges(snap), _still_improving(snap), _failures(snap), _left_behind(snap)]
     return [verdict for verdict in found if verdict is not None]
 
 
@@ -107,29 +107,33 @@ def _close_finalists(snap: Snapshot) -> Verdict | None:
     return Verdict("The winner is within noise of the second", text, numbers)
 
 
-def _edges(snap: Snapshot) -> list[Verdict]:
+def _edges(snap: Snapshot) -> Verdict | None:
     if snap.best is None or len(snap.counted()) < 4:
-        return []
+        return None
     config = snap.config(snap.best)
-    found = []
-    for parameter in snap.varying:
-        if parameter.name not in config or parameter.kind == "choice":
-            continue
-        value = config[parameter.name]
-        at = parameter.position(value)
-        if not (at <= 0.02 or at >= 0.98):
-            continue
-        found.append(_edge(parameter, float(value), "lower" if at <= 0.02 else "upper"))
-    return found
+    found = {
+        parameter.name: _at_an_end(parameter, float(config[parameter.name]))
+        for parameter in snap.varying
+        if parameter.name in config and parameter.kind != "choice"
+    }
+    told = {name: sentence for name, sentence in found.items() if sentence}
+    if not told:
+        return None
+    more = "Better values may lie beyond: widen the range and search on."
+    if len(told) == 1:
+        name, sentence = next(iter(told.items()))
+        return Verdict(f"{name} ended at the edge of its range", f"The winner has {sentence}. {more}")
+    listed = "; ".join(told.values())
+    return Verdict(f"{len(told)} parameters ended at the edge of their ranges", f"The winner has {listed}. {more}")
 
 
-def _edge(parameter: Parameter, value: float, end: str) -> Verdict:
+def _at_an_end(parameter: Parameter, value: float) -> str:
+    """The value and its range where it lies at an end that can be moved, else "": below zero there is often nothing."""
+    at = parameter.position(value)
+    if not (at <= 0.02 and parameter.low != 0) and not at >= 0.98:
+        return ""
     low, high = plain(parameter.low, 3), plain(parameter.high, 3)
-    text = (
-        f"The winner has {parameter.name} = {plain(value)}, at the {end} end of the range that was searched "
-        f"({low} to {high}). Better values may lie beyond: widen the range and search on."
-    )
-    return Verdict(f"{parameter.name} ended at the edge of its range", text)
+    return f"{parameter.name} = {plain(value)}, the {'lower' if at <= 0.02 else 'upper'} end of {low} to {high}"
 
 
 def _still_improving(snap: Snapshot) -> Verdict | None:

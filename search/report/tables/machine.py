@@ -32,8 +32,12 @@ def utilisation(snap: Snapshot) -> pd.DataFrame:
     change = pd.concat([pd.Series(1, index=table["start"]), pd.Series(-1, index=table["end"])])
     running = change.groupby(level=0).sum().sort_index().cumsum()
     running = running[running.diff().fillna(1) != 0]
+    # What lasts less than a pixel, such as the change from one trial to the next, would be drawn as a spike.
+    lasts = np.append(np.diff(running.index.to_numpy(float)), np.inf)
+    drawn = running[lasts >= span / 1000]
+    drawn = drawn[drawn.diff().fillna(1) != 0]
     mean, peak = float((table["end"] - table["start"]).sum()) / span, int(running.max())
-    steps = pd.DataFrame({"time": running.index.to_numpy(float), "running": running.to_numpy(float)})
+    steps = pd.DataFrame({"time": drawn.index.to_numpy(float), "running": drawn.to_numpy(float)})
     averaged = len(steps) > MOST_STEPS
     if averaged:
         edges = np.linspace(0, span, MOST_STEPS + 1)

@@ -12,7 +12,7 @@ from search.report.tables.failures import reason
 from search.report.tables.parameters import PREFIX, Parameter
 from search.report.tables.progress import by_rank, reported, thinned
 from search.report.tables.snapshot import Snapshot
-from search.report.wording import label, literal, native
+from search.report.wording import decimals, label, literal, native
 
 MOST_COLUMNS = 8
 MOST_VALUES = 400_000  # of configurations
@@ -58,6 +58,7 @@ def trial_table(snap: Snapshot) -> dict[str, Any]:
         "number": trials["number"].tolist(),
         "status": packed(trials["status"]),
         "score": _rounded(trials["score"]),
+        "places": decimals(trials["score"]),
         "iterations": trials["iterations"].tolist(),
         "seconds": _rounded(trials["seconds"]),
         "parameters": [_parameter(p, trials[PREFIX + p.name]) for p in ordered[:most]],

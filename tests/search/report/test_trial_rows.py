@@ -243,6 +243,16 @@ def test_a_trial_that_crashed_shows_the_end_of_its_log_as_text(visit, report):
 
 
 @in_browser
+def test_scores_have_one_number_of_decimals(visit, tmp_path):
+    run = runs.synthetic_run(3, ensemble=False)
+    trials = run.trials.assign(status="finished", score=[19.42, 9.14, 20.0], error=None)
+    page = visit(write_report(replace(run, trials=trials), tmp_path / "report.html"))
+    page.wait_for_selector("tr.row")
+    scores = page.locator("#trial-table tbody td:nth-child(3)").all_inner_texts()
+    assert scores == ["19.42", "9.14", "20.00"]
+
+
+@in_browser
 def test_the_script_writes_numbers_as_the_page_does(visit, tmp_path):
     scores = [1e-5, -3.21987, 1e10 / 3, 19.4, 0.25, 1e9, -0.000123456, 99999.5, 1234.6, 7, 0.0, 5e7, 31415.9]
     seconds = [0.04, 9.94, 99.4, 100, 131, 599.6, 3000, 5999, 7200, 7380, 172799, 180000, 9e6]
