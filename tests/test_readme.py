@@ -1,6 +1,8 @@
 """The README and the pages beside it keep their word: their Python runs, their files and commands exist."""
 
+import importlib.util
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 METHODS = (ROOT / "docs" / "methods.md").read_text()
 ENSEMBLES = (ROOT / "docs" / "ensembles.md").read_text()
+REPORT = (ROOT / "docs" / "report.md").read_text()
 
 
 def run_snippets(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,6 +50,26 @@ def test_the_python_of_the_page_of_ensembles_runs_as_it_stands(
     assert all(float(error) < 0.4 for error in told.values())  # 1 for each member alone
 
 
+def test_the_page_of_the_report_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = importlib.util.spec_from_file_location("report_run", ROOT / "tests" / "search" / "report" / "report_run.py")
+    assert spec is not None
+    assert spec.loader is not None
+    runs = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "report_run", runs)
+    spec.loader.exec_module(runs)
+    for name, seed in (("quick", 0), ("other", 1)):
+        runs.write_run(runs.synthetic_run(30, seed=seed), tmp_path / "runs" / name)
+    run_snippets(REPORT, tmp_path, monkeypatch)
+
+    from search.cli import app
+
+    commands = re.findall(r"^\$ huetune (report .*?)  +#", REPORT, re.MULTILINE)
+    assert len(commands) == 6
+    for command in commands:
+        ended = CliRunner().invoke(app, command.split())
+        assert ended.exit_code == 0, (command, ended.output)
+
+
 def test_every_method_the_page_of_ensembles_names_exists() -> None:
     from ensembles.recipes import METHODS as KNOWN
 
@@ -66,7 +89,7 @@ def test_every_command_the_readme_shows_exists() -> None:
 
     add_workload_commands()
     overview = CliRunner().invoke(app, ["--help"]).output
-    for command in set(re.findall(r"huetune ([a-z]+)", README + METHODS + ENSEMBLES)) - {"searches", "brings"}:
+    for command in set(re.findall(r"huetune ([a-z]+)", README + METHODS + ENSEMBLES + REPORT)) - {"searches", "brings"}:
         assert f" {command} " in overview, command
 
 
