@@ -174,8 +174,8 @@
     const value = at(values, row);
     if (value === null) return "";
     if (kind === "text") return value[1];
-    if (kind === "int" && Math.abs(value) < 1e9) return (value < 0 ? "−" : "") + counted(Math.abs(value));
-    return plain(value, kind === "int" ? 9 : Math.abs(value) < 100 ? 3 : 5);
+    if (kind === "int") return (value < 0 ? "−" : "") + counted(Math.abs(value));
+    return plain(value, Math.abs(value) < 100 ? 3 : 5);
   };
   const python = ({ kind, values }, row) => {
     const value = at(values, row);

@@ -147,7 +147,7 @@ def label(value: Any, longest: int = 28) -> str:
     elif isinstance(value, float):
         text = plain(value, 3 if abs(value) < 100 else 5)
     elif isinstance(value, int) and not isinstance(value, bool):
-        text = number(value, digits=9)
+        text = f"{MINUS if value < 0 else ''}{abs(value):,}"
     else:
         text = literal(value)
     return text if len(text) <= longest else text[: longest - 1] + "…"

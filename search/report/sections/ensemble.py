@@ -7,7 +7,7 @@ from search.report.figures.blends import COST_NAMES, colour_figure, cost_figure,
 from search.report.figures.ensemble import correlation_figure, gains_figure
 from search.report.markup import Sheet, esc, note, section, trial_link
 from search.report.sections.ensemble_scores import score_card
-from search.report.tables.blends import colour_strength, gain_by_cost, gain_by_size, measures_colour
+from search.report.tables.blends import NO_ENSEMBLE, colour_strength, gain_by_cost, gain_by_size, measures_colour
 from search.report.tables.ensemble import correlation, gains, members, shipped_gain
 from search.report.tables.snapshot import NothingToShow, Snapshot, records
 from search.report.wording import count, method_name, metric_name, metric_unit, number, with_unit
@@ -20,7 +20,7 @@ def ensemble(snap: Snapshot, sheet: Sheet, command: str) -> str:
     scores = gains(snap)
     if scores is None:
         makes = f"<code>{esc(command)}</code> makes one from its best checkpoints."
-        text = f"No ensemble has been made from this run yet. {makes}"
+        text = f"{NO_ENSEMBLE} {makes}"
         return section("ensemble", "Ensemble", [note(text)])
     # Where predictions have no colour, there is no word of it.
     shown = [chart for chart in CHARTS if chart is not COLOURS or measures_colour(scores)]
@@ -66,7 +66,7 @@ def _members(snap: Snapshot) -> str:
 def _gain_table(snap: Snapshot) -> pd.DataFrame:
     scores = gains(snap)
     if scores is None:
-        raise NothingToShow("No ensemble has been made from this run yet.")
+        raise NothingToShow(NO_ENSEMBLE)
     if shipped_gain(scores) is None:
         raise NothingToShow("No way of blending has a gain to draw.")
     return scores
@@ -142,7 +142,8 @@ def _colours(table: pd.DataFrame, snap: Snapshot) -> Drawn:
 def _alike_table(snap: Snapshot) -> pd.DataFrame:
     square = correlation(snap)
     if square is None:
-        raise NothingToShow("How alike members err needs two of them; here there is one.")
+        alone = "How alike members err needs two of them; here there is one."
+        raise NothingToShow(NO_ENSEMBLE if snap.blend.description is None else alone)
     return square
 
 

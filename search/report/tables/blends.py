@@ -9,7 +9,7 @@ from search.report.tables.ensemble import gains, shipped_gain
 from search.report.tables.snapshot import NothingToShow, Snapshot
 
 COLOUR = "colourfulness"
-_NO_ENSEMBLE = "No ensemble has been made from this run yet."
+NO_ENSEMBLE = "No ensemble has been made from this run yet."
 _COSTS = ("ms_per_example", "parameters")
 _KINDS = {
     "weighted mean": "uniform mean median inverse_variance simplex simplex_log greedy bagged_greedy confidence",
@@ -116,5 +116,5 @@ def measures_colour(scores: pd.DataFrame) -> bool:
 def _scores(snap: Snapshot) -> pd.DataFrame:
     scores = gains(snap)
     if scores is None:
-        raise NothingToShow(_NO_ENSEMBLE)
+        raise NothingToShow(NO_ENSEMBLE)
     return scores
