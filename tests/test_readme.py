@@ -1,11 +1,10 @@
 """The README and the pages beside it keep their word: their Python runs, their files and commands exist."""
 
-import importlib.util
 import re
-import sys
 from pathlib import Path
 
 import pytest
+import report_run as runs
 from typer.testing import CliRunner
 
 ROOT = Path(__file__).parents[1]
@@ -51,12 +50,6 @@ def test_the_python_of_the_page_of_ensembles_runs_as_it_stands(
 
 
 def test_the_page_of_the_report_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = importlib.util.spec_from_file_location("report_run", ROOT / "tests" / "search" / "report" / "report_run.py")
-    assert spec is not None
-    assert spec.loader is not None
-    runs = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "report_run", runs)
-    spec.loader.exec_module(runs)
     for name, seed in (("quick", 0), ("other", 1)):
         runs.write_run(runs.synthetic_run(30, seed=seed), tmp_path / "runs" / name)
     run_snippets(REPORT, tmp_path, monkeypatch)

@@ -1,14 +1,12 @@
 """The answer at the head of a report: five numbers, what to beware of, and how to do it again."""
 
 import html
-import importlib.util
 import re
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+import report_run as runs
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
@@ -20,11 +18,6 @@ from search.report.sections.verdicts import difference, verdicts
 from search.report.tables.costs import costs
 from search.report.tables.snapshot import snapshot
 from search.results import Results
-
-_SPEC = importlib.util.spec_from_file_location("report_run", Path(__file__).with_name("report_run.py"))
-runs = importlib.util.module_from_spec(_SPEC)
-sys.modules["report_run"] = runs
-_SPEC.loader.exec_module(runs)
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,12 @@
 """Several runs on one page: what may be compared, what is drawn as one, and what is said to differ."""
 
-import importlib.util
 import json
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import report_run as runs
 
 from search.errors import RunError
 from search.report.figures.compare import best_figure, distributions_figure, look, spent_figure
@@ -17,11 +15,6 @@ from search.report.page import comparison_html, write_comparison
 from search.report.tables.compare import best_by_cost, best_by_trials, comparison, distributions, spent
 from search.report.tables.side_by_side import choices, outcomes, winners
 from search.report.tables.snapshot import Goal, NothingToShow
-
-_SPEC = importlib.util.spec_from_file_location("report_run", Path(__file__).with_name("report_run.py"))
-runs = importlib.util.module_from_spec(_SPEC)
-sys.modules["report_run"] = runs
-_SPEC.loader.exec_module(runs)
 
 GOAL = Goal("psnr", maximize=True)
 

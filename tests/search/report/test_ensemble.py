@@ -1,14 +1,12 @@
 """What blending brings: by members, by cost, in colour; and a table of scores that stays readable."""
 
-import importlib.util
 import re
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import report_run as runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,11 +20,6 @@ from search.report.tables.blends import colour_strength, gain_by_cost, gain_by_s
 from search.report.tables.ensemble import gains
 from search.report.tables.snapshot import NothingToShow, snapshot
 from search.results import Results
-
-_SPEC = importlib.util.spec_from_file_location("report_run", Path(__file__).with_name("report_run.py"))
-runs = importlib.util.module_from_spec(_SPEC)
-sys.modules["report_run"] = runs
-_SPEC.loader.exec_module(runs)
 
 EVIL = "<b>%{x}</b>"
 MANY = [

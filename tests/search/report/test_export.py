@@ -1,25 +1,18 @@
 """Tables and figures of a report as files: all of them, whole, and readable by other programs."""
 
-import importlib.util
 import json
 import re
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import report_run as runs
 
 from search.report import export_figures, export_tables
 from search.report.catalogue import charts, comparisons
 from search.report.tables.compare import comparison
 from search.report.tables.snapshot import NothingToShow, snapshot
-
-_SPEC = importlib.util.spec_from_file_location("report_run", Path(__file__).with_name("report_run.py"))
-runs = importlib.util.module_from_spec(_SPEC)
-sys.modules["report_run"] = runs
-_SPEC.loader.exec_module(runs)
 
 
 @pytest.fixture(scope="module")

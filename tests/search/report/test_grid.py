@@ -1,15 +1,14 @@
 """The cells of a jittered grid and the history of its edges, from grids that were played to their end."""
 
 import contextlib
-import importlib.util
 import json
-import sys
 from dataclasses import replace
-from pathlib import Path
 
+import grid_play as play
 import numpy as np
 import pandas as pd
 import pytest
+import report_run as runs
 from ray import tune
 
 from search.jittered_grid import Refine
@@ -19,18 +18,6 @@ from search.report.sections.grid import CHARTS, grids
 from search.report.tables.grid import grid_cells, grid_edges, pairs
 from search.report.tables.snapshot import NothingToShow, snapshot
 from search.space import Space
-
-
-def _load(name, folder):
-    spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-runs = _load("report_run", Path(__file__).parent)
-play = _load("grid_play", Path(__file__).parents[1])
 
 
 def run_of(space, loss, **given):

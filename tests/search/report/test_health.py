@@ -1,15 +1,13 @@
 """What trials report of their own training: found by name, drawn, counted in words."""
 
-import importlib.util
 import json
-import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import report_run as runs
 
 from search.report.markup import Sheet
 from search.report.sections.diagnoses import Diagnosis, diagnoses
@@ -17,10 +15,6 @@ from search.report.sections.health import CHARTS, charts, health
 from search.report.tables.health import DEAD, GAP, GRADIENTS, KINDS, course, lasts, measures, values, words
 from search.report.tables.snapshot import NothingToShow, Snapshot, snapshot
 
-_SPEC = importlib.util.spec_from_file_location("report_run", Path(__file__).with_name("report_run.py"))
-runs = importlib.util.module_from_spec(_SPEC)
-sys.modules["report_run"] = runs
-_SPEC.loader.exec_module(runs)
 synthetic_run = runs.synthetic_run
 
 

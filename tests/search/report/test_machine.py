@@ -1,16 +1,14 @@
 """What a report tells of the machines: where trials ran, how busy everything was, what iterations and memory cost."""
 
-import importlib.util
 import json
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import report_run as runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,10 +20,6 @@ from search.report.tables.attempts import UNKNOWN_NODE, attempts, busy_until
 from search.report.tables.machine import memory, seconds_per_iteration, timeline, utilisation
 from search.report.tables.snapshot import NothingToShow, Snapshot, snapshot
 
-_SPEC = importlib.util.spec_from_file_location("report_run", Path(__file__).with_name("report_run.py"))
-runs = importlib.util.module_from_spec(_SPEC)
-sys.modules["report_run"] = runs
-_SPEC.loader.exec_module(runs)
 synthetic_run = runs.synthetic_run
 
 BEGAN = datetime(2026, 3, 5, 9, 0, tzinfo=UTC)

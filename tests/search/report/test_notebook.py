@@ -10,6 +10,7 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 import pytest
+import report_run as runs
 
 from search.report import figures
 from search.report.catalogue import COMPARED, FIXED
@@ -24,7 +25,6 @@ def _load(name, path):
     return module
 
 
-runs = _load("report_run", Path(__file__).with_name("report_run.py"))
 written = _load("figures_stub", Path(__file__).parents[3] / "docs" / "figures_stub.py")
 
 

@@ -1,18 +1,16 @@
 """The page as a file: whole, self-contained, safe, and calm about whatever a run holds."""
 
 import base64
-import importlib.util
 import json
 import re
-import sys
 from contextlib import suppress
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
+import report_run as runs
+from edge_runs import EDGES, EVIL, evil_run
 from plotly.offline import get_plotlyjs
 
 from search.report import report_html, write_report
@@ -20,13 +18,6 @@ from search.report.catalogue import charts
 from search.report.sections.answer import answer
 from search.report.tables.snapshot import NothingToShow, snapshot
 from search.results import Results
-
-_SPEC = importlib.util.spec_from_file_location("report_run", Path(__file__).with_name("report_run.py"))
-runs = importlib.util.module_from_spec(_SPEC)
-sys.modules["report_run"] = runs
-_SPEC.loader.exec_module(runs)
-
-EVIL = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>\"'&"
 
 
 class Page(HTMLParser):
@@ -180,33 +171,6 @@ def test_the_table_of_trials_has_everything(run, page):
     assert betas["of"][betas["at"][0]][0] == run.trials["config.adam/betas"].iloc[0]
 
 
-def evil_run():
-    """A run in which every string a user can set is an attack."""
-    run = runs.synthetic_run(12)
-    trials = run.trials.rename(columns={"config.norm": f"config.{EVIL}"})
-    trials[f"config.{EVIL}"] = EVIL
-    trials.loc[0, f"config.{EVIL}"] = "other"
-    for column in ("error", "node", "stage", "suggested_by", "checkpoint", "config.data"):
-        trials[column] = EVIL
-    space = {name: spec for name, spec in run.definition["space"].items() if name != "norm"}
-    space[EVIL] = {"type": "choice", "values": [EVIL, "other"]}
-    texts = ("name", "method", "scheduler", "trainable", "command", "git_commit", "seed")
-    definition = {**run.definition, "space": space, "metric": EVIL, **dict.fromkeys(texts, EVIL)}
-    definition |= {"versions": {EVIL: EVIL}, "resources": {EVIL: EVIL}, "score": EVIL}
-    return replace(
-        run,
-        definition=definition,
-        trials=trials,
-        measured=run.measured.rename(columns={"psnr": EVIL}),
-        scores=run.scores.assign(method=["best_single", EVIL, "b", "c", "d"]).rename(
-            columns={"gain_psnr": f"gain_{EVIL}", "ssim": EVIL}
-        ),
-        pictures=run.pictures.assign(example=EVIL),
-        blend={**run.blend, "members": [{"folder": EVIL, "trial_id": EVIL, "source": EVIL}]},
-        pairs=run.pairs.assign(member_a=run.pairs["member_a"] + EVIL, member_b=run.pairs["member_b"] + EVIL),
-    )
-
-
 def test_no_text_of_a_user_becomes_markup(page):
     attacked = Page(report_html(evil_run(), command=EVIL))
 
@@ -223,87 +187,6 @@ def test_no_text_of_a_user_becomes_markup(page):
     # A script runs only if the page wrote it: what hides a page that comes back, Plotly's, and the page's own.
     assert len([a for tag, a in attacked.elements if tag == "script" and "type" not in a]) == 3
     assert ("script",) in shape(attacked)
-
-
-def _only(run, *names, trials=None):
-    kept = {name: run.definition["space"][name] for name in names}
-    table = run.trials if trials is None else trials
-    dropped = [c for c in table if c.startswith("config.") and c.removeprefix("config.") not in names]
-    return replace(run, definition={**run.definition, "space": kept}, trials=table.drop(columns=dropped))
-
-
-def edge_runs():
-    """Runs at the edges of what can be, by name, each with words its page must say."""
-    full, bare = runs.synthetic_run(12), runs.synthetic_run(12, ensemble=False)
-    failed = bare.trials.assign(status="failed", score=np.nan, error="RuntimeError: no")
-    one = bare.trials.head(1)
-    never = {"trial_id": [], "number": [], "status": [], "score": []}
-    moving = bare.trials.copy()
-    moving.loc[8:, ["status", "score", "ended"]] = ["running", np.nan, pd.NaT]
-    mixed_values = [[1, 2], None, True, "auto", 3.5, {"a": 1}]
-    mixed = bare.trials.assign(**{"config.norm": [json.dumps(mixed_values[i % 6]) for i in range(12)]})
-    mixed_space = {**bare.definition["space"], "norm": {"type": "choice", "values": mixed_values}}
-    wide = pd.DataFrame({f"config.p{i:03d}": np.linspace(0.1 + i, 1 + i, 12) for i in range(500)})
-    unpictured = full.pictures.assign(image=[{"bytes": b"", "path": None}] * len(full.pictures))
-    return {
-        "without an ensemble": (bare, "huetune ensemble runs/spring-colours"),
-        "before the first trial": (
-            replace(bare, trials=pd.DataFrame(never), measured=pd.DataFrame({"trial_id": [], "iteration": []})),
-            "No trial has begun yet",
-        ),
-        "without columns": (replace(bare, trials=pd.DataFrame(), measured=pd.DataFrame()), "No trial has begun yet"),
-        "all failed": (replace(bare, trials=failed), "all failed"),
-        "one trial": (replace(bare, trials=one), "needs two trials"),
-        "two trials": (replace(bare, trials=bare.trials.head(2)), "three trials with a score are needed"),
-        "one parameter": (_only(bare, "lr_g"), "only lr_g does"),
-        "no parameter": (_only(bare, "data"), "no parameter varies"),
-        "no space": (replace(bare, definition={**bare.definition, "space": {}}), "Every trial through its parameters"),
-        "all equal": (replace(bare, trials=bare.trials.assign(score=1.0, status="finished")), "All scores are equal"),
-        "metric never a number": (
-            replace(bare, trials=bare.trials.assign(score=np.nan), measured=bare.measured.assign(psnr=np.nan)),
-            "No trial has a score yet",
-        ),
-        "infinite scores": (replace(bare, trials=bare.trials.assign(score=np.inf)), "No trial has a score yet"),
-        "metric never reported": (
-            replace(bare, measured=bare.measured.drop(columns="psnr")),
-            "No trial has reported a finite PSNR",
-        ),
-        "one report each": (
-            replace(bare, measured=bare.measured[bare.measured["iteration"] == 1]),
-            "no curves to draw",
-        ),
-        "in progress": (
-            replace(bare, trials=moving, definition={**bare.definition, "status": "running", "ended": None}),
-            "still running",
-        ),
-        "interrupted": (replace(bare, definition={**bare.definition, "status": "interrupted"}), "was interrupted"),
-        "mixed choices": (
-            replace(bare, trials=mixed, definition={**bare.definition, "space": mixed_space}),
-            "The winning configuration",
-        ),
-        "five hundred parameters": (
-            replace(
-                bare,
-                trials=pd.concat([bare.trials, wide], axis=1),
-                definition={**bare.definition, "space": {}},
-            ),
-            "more parameters not shown",
-        ),
-        "sparse definition": (
-            replace(bare, definition={"metric": "psnr", "mode": "min", "space": {}}),
-            "reached the lowest PSNR",
-        ),
-        "no clear gain": (
-            replace(full, scores=full.scores.assign(gain_low=-0.2)),
-            "not clearly better than the best single model",
-        ),
-        "gain unknown": (replace(full, scores=full.scores[["method", "mse"]]), "No way of blending has a gain"),
-        "pictures lost": (replace(full, pictures=unpictured), "no picture"),
-        "ensemble half there": (replace(full, pictures=None, pairs=None, blend=None), "There are no pictures yet"),
-    }
-
-
-EDGES = edge_runs()
 
 
 @pytest.mark.parametrize("name", EDGES)

@@ -1,18 +1,16 @@
 """Pictures of a report: small, within a budget, and calm about what is no picture; the strips of drawings."""
 
 import base64
-import importlib.util
 import io
 import re
 import struct
-import sys
 import zlib
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import report_run as runs
 from PIL import Image
 
 from search.report.pictures import fitted
@@ -20,11 +18,6 @@ from search.report.sections.pictures import pictures
 from search.report.tables.ensemble import examples
 from search.report.tables.gallery import strip
 from search.report.tables.snapshot import snapshot
-
-_SPEC = importlib.util.spec_from_file_location("report_run", Path(__file__).with_name("report_run.py"))
-runs = importlib.util.module_from_spec(_SPEC)
-sys.modules["report_run"] = runs
-_SPEC.loader.exec_module(runs)
 
 
 @pytest.fixture(scope="module")

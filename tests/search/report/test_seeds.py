@@ -1,14 +1,12 @@
 """How much a score moves with the seed, and what a re-test says."""
 
-import importlib.util
 import json
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import report_run as runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,11 +14,6 @@ from search.report.figures.seeds import seed_noise_figure
 from search.report.sections.stages import CHARTS
 from search.report.tables.seeds import MOST_CONFIGURATIONS, ahead, seed_noise
 from search.report.tables.snapshot import NothingToShow, snapshot
-
-_SPEC = importlib.util.spec_from_file_location("report_run", Path(__file__).with_name("report_run.py"))
-runs = importlib.util.module_from_spec(_SPEC)
-sys.modules["report_run"] = runs
-_SPEC.loader.exec_module(runs)
 
 
 def run_of(originals, again, *, reason="retest", mode="max", seeds=None):

@@ -1,23 +1,16 @@
 """Stages side by side."""
 
-import importlib.util
 import json
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+import report_run as runs
 
 from search.report.figures.staging import stages_figure
 from search.report.sections.stages import CHARTS
 from search.report.tables.snapshot import NothingToShow, snapshot
 from search.report.tables.stages import MOST_STAGES, stages
-
-_SPEC = importlib.util.spec_from_file_location("report_run", Path(__file__).with_name("report_run.py"))
-runs = importlib.util.module_from_spec(_SPEC)
-sys.modules["report_run"] = runs
-_SPEC.loader.exec_module(runs)
 
 
 def staged(names, **columns):

@@ -1,14 +1,12 @@
 """How far trials came, and whether one of those that were stopped would have won."""
 
-import importlib.util
 import json
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import report_run as runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,11 +15,6 @@ from search.report.sections.stopping import CHARTS
 from search.report.tables.regret import stopping_regret
 from search.report.tables.snapshot import NothingToShow, snapshot
 from search.report.tables.stopping import MOST_RUNGS, rung_survival
-
-_SPEC = importlib.util.spec_from_file_location("report_run", Path(__file__).with_name("report_run.py"))
-runs = importlib.util.module_from_spec(_SPEC)
-sys.modules["report_run"] = runs
-_SPEC.loader.exec_module(runs)
 
 SPACE = {"lr": {"type": "loguniform", "low": 1e-5, "high": 1e-2}}
 

@@ -1,6 +1,5 @@
 """The tables behind a report: what they hold, from whatever a run holds. Plotly is not imported here."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import report_run as runs
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,11 +22,6 @@ from search.report.tables.parameters import Parameter, read_parameters
 from search.report.tables.snapshot import snapshot
 from search.report.wording import count, duration, fixed, literal, number, python_config
 from search.results import Results
-
-_SPEC = importlib.util.spec_from_file_location("report_run", Path(__file__).with_name("report_run.py"))
-runs = importlib.util.module_from_spec(_SPEC)
-sys.modules["report_run"] = runs
-_SPEC.loader.exec_module(runs)
 
 
 @pytest.fixture(scope="module")

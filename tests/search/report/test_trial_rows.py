@@ -1,15 +1,12 @@
 """The table of trials: what the page holds of each, in how little room, and what a row opens in a browser."""
 
-import importlib.util
 import json
-import shutil
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import report_run as runs
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,11 +15,6 @@ from search.report.tables.progress import thin
 from search.report.tables.snapshot import snapshot
 from search.report.tables.trials import packed, trial_curves, trial_table
 from search.report.wording import duration, literal, number
-
-_SPEC = importlib.util.spec_from_file_location("report_run", Path(__file__).with_name("report_run.py"))
-runs = importlib.util.module_from_spec(_SPEC)
-sys.modules["report_run"] = runs
-_SPEC.loader.exec_module(runs)
 
 
 @pytest.fixture(scope="module")
@@ -148,37 +140,6 @@ def test_the_errors_of_very_many_crashes_are_cut_to_the_line_that_says_why(run):
 
 # In a browser.
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
-in_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium was found to open the page in")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def visit(browser):
-    pages, troubles = [], []
-
-    def open_page(path, fragment="", width=1280):
-        page = browser.new_page(viewport={"width": width, "height": 900}, reduced_motion="reduce")
-        pages.append(page)
-        page.on("console", lambda m: troubles.append(m.text) if m.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.goto(path.as_uri() + fragment)
-        return page
-
-    yield open_page
-    for page in pages:
-        page.close()
-    assert troubles == []
-
 
 def opened(page, trial):
     """What the row of a trial has opened."""
@@ -202,7 +163,6 @@ def report(tmp_path_factory):
     return write_report(run, tmp_path_factory.mktemp("report") / "report.html"), run
 
 
-@in_browser
 def test_a_row_opens_its_curve_its_checkpoint_and_its_facts(visit, report):
     path, run = report
     page = visit(path)
@@ -219,7 +179,6 @@ def test_a_row_opens_its_curve_its_checkpoint_and_its_facts(visit, report):
     assert row["trial_id"] in detail.locator(".facts").inner_text()
 
 
-@in_browser
 def test_a_row_shows_the_pictures_of_its_trial_that_the_page_has(visit, report):
     path, run = report
     page = visit(path)
@@ -233,7 +192,6 @@ def test_a_row_shows_the_pictures_of_its_trial_that_the_page_has(visit, report):
     assert opened(page, other).locator("img").count() == 0
 
 
-@in_browser
 def test_a_trial_that_crashed_shows_the_end_of_its_log_as_text(visit, report):
     path, _ = report
     log = opened(visit(path), 7).locator(".log")
@@ -242,7 +200,6 @@ def test_a_trial_that_crashed_shows_the_end_of_its_log_as_text(visit, report):
     assert log.locator("b").count() == 0
 
 
-@in_browser
 def test_scores_have_one_number_of_decimals(visit, tmp_path):
     run = runs.synthetic_run(3, ensemble=False)
     trials = run.trials.assign(status="finished", score=[19.42, 9.14, 20.0], error=None)
@@ -252,7 +209,6 @@ def test_scores_have_one_number_of_decimals(visit, tmp_path):
     assert scores == ["19.42", "9.14", "20.00"]
 
 
-@in_browser
 def test_the_script_writes_numbers_as_the_page_does(visit, tmp_path):
     scores = [1e-5, -3.21987, 1e10 / 3, 19.4, 0.25, 1e9, -0.000123456, 99999.5, 1234.6, 7, 0.0, 5e7, 31415.9]
     seconds = [0.04, 9.94, 99.4, 100, 131, 599.6, 3000, 5999, 7200, 7380, 172799, 180000, 9e6]
@@ -270,7 +226,6 @@ def test_the_script_writes_numbers_as_the_page_does(visit, tmp_path):
     assert column(5) == [duration(float(span)) for span in seconds]
 
 
-@in_browser
 def test_a_configuration_is_python_with_the_very_values(visit, report):
     path, run = report
     page = visit(path)
@@ -281,9 +236,10 @@ def test_a_configuration_is_python_with_the_very_values(visit, report):
         assert type(scope["config"]["dropout"]) is float
 
 
-@in_browser
 def test_a_trial_far_down_is_opened_without_drawing_all_rows_above_it(visit, tmp_path):
-    page = visit(write_report(runs.synthetic_run(600, 2, ensemble=False), tmp_path / "report.html"), "#trial-580")
+    page = visit(
+        write_report(runs.synthetic_run(600, 2, ensemble=False), tmp_path / "report.html"), fragment="#trial-580"
+    )
     page.wait_for_selector("#row-580 + tr.detail")
 
     assert page.locator("tr.row").count() <= 50
@@ -292,7 +248,6 @@ def test_a_trial_far_down_is_opened_without_drawing_all_rows_above_it(visit, tmp
     assert page.locator("#from-first").is_hidden()
 
 
-@in_browser
 def test_a_trial_without_a_curve_says_why(visit, tmp_path):
     run = runs.synthetic_run(20, ensemble=False)
     measured = run.measured.copy()

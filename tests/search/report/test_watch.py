@@ -1,7 +1,6 @@
 """A report that is written again while its run goes on, and the open page that follows it without losing its place;
 the command `huetune report` in all its forms."""
 
-import importlib.util
 import json
 import shutil
 import signal
@@ -9,10 +8,10 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 import pytest
+import report_run as runs
 from typer.testing import CliRunner
 
 from search.cli import app
@@ -21,16 +20,6 @@ from search.report.page import report_html, write_report
 from search.report.watch import under_way, watch
 from search.results import Results
 
-
-def _load(name):
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-runs = _load("report_run")
 WHOLE = runs.synthetic_run(60, iterations=6, ensemble=False)
 
 
@@ -191,20 +180,6 @@ def test_numbers_that_make_no_sense_are_refused(arguments, tmp_path):
 
 
 # In the browser.
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium was found to open the page in")
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
