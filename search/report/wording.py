@@ -105,6 +105,14 @@ def duration(seconds: float | None) -> str:
     return _two(minutes, 60, "h", "min") if minutes < 48 * 60 else _two(round(minutes / 60), 24, "d", "h")
 
 
+def time_unit(seconds: float) -> tuple[str, float]:
+    """The unit in which a span of time is read, and how many seconds it has."""
+    for unit, size in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 2 * size:
+            return unit, size
+    return "seconds", 1.0
+
+
 def _two(amount: int, base: int, large: str, small: str) -> str:
     high, low = divmod(amount, base)
     return f"{high} {large} {low} {small}" if low else f"{high} {large}"

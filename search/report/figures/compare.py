@@ -80,12 +80,12 @@ def spent_figure(table: pd.DataFrame) -> go.Figure:
     unit = table.attrs["unit"]
     figure = go.Figure(layout=base_layout(110 + 38 * len(labels)))
     for status, (colour, pattern) in _ENDED.items():
-        rows = table[(table["status"] == status) & (table["hours"] > 0)]
+        rows = table[(table["status"] == status) & (table["amount"] > 0)]
         if not len(rows):
             continue
         name = STATUS_NAMES.get(status, status)
         figure.add_bar(
-            x=rows["hours"].tolist(),
+            x=rows["amount"].tolist(),
             y=[labels.index(label) for label in rows["series"]],
             orientation="h",
             name=name,
@@ -94,8 +94,8 @@ def spent_figure(table: pd.DataFrame) -> go.Figure:
                 "pattern": {"shape": pattern, "fillmode": "overlay", "size": 7, "fgcolor": LIGHT.surface},
             },
             hovertext=[
-                f"{safe(label)}: {plain(hours, 3)} {unit} in trials that are {name}"
-                for label, hours in zip(rows["series"], rows["hours"], strict=True)
+                f"{safe(label)}: {plain(amount, 3)} {unit} in trials that are {name}"
+                for label, amount in zip(rows["series"], rows["amount"], strict=True)
             ],
             hovertemplate=HOVER,
         )

@@ -7,10 +7,10 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from search.report.figures.marks import HOVER, STATUS, by_status, log_axis, safe
-from search.report.figures.panels import stacked, time_unit
+from search.report.figures.panels import stacked
 from search.report.figures.slots import MOST_LANES, NAMES, mark_breaks, sample, time_title
 from search.report.figures.theme import LIGHT, base_layout
-from search.report.wording import count, number
+from search.report.wording import count, number, time_unit
 
 MOST_DOTS = 300
 

@@ -47,11 +47,3 @@ def stacked(heights: Sequence[int], titles: Sequence[str], legend: bool = True) 
             font={"size": 14, "color": LIGHT.ink},
         )
     return figure
-
-
-def time_unit(seconds: float) -> tuple[str, float]:
-    """The unit in which a span of time is read, and how many seconds it has."""
-    for unit, size in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
-        if seconds >= 2 * size:
-            return unit, size
-    return "seconds", 1.0

@@ -8,10 +8,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from search.report.figures.marks import HOVER, STATUS, STATUS_NAMES, safe
-from search.report.figures.panels import time_unit
 from search.report.figures.theme import LIGHT, base_layout, colorscale
 from search.report.tables.attempts import busy_until
-from search.report.wording import duration
+from search.report.wording import duration, time_unit
 
 MOST_BARS = 500
 MOST_LANES = 40

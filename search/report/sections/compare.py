@@ -239,7 +239,7 @@ def _distributions(found: pd.DataFrame, several: Comparison) -> Drawn:
 
 def _spent(found: pd.DataFrame, several: Comparison) -> Drawn:
     unit = found.attrs["unit"]
-    by_run = {str(label): float(hours) for label, hours in found.groupby("series")["hours"].sum().items()}
+    by_run = {str(label): float(amount) for label, amount in found.groupby("series")["amount"].sum().items()}
     least, most = min(by_run, key=by_run.__getitem__), max(by_run, key=by_run.__getitem__)
     caption = f"What the trials of each run took, by how they ended, in {unit}."
     if len(by_run) > 1 and by_run[least] > 0:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ import pandas as pd
 from search.errors import RunError
 from search.report.tables.progress import thin
 from search.report.tables.snapshot import Goal, NothingToShow, RunReader, Snapshot, snapshot
+from search.report.wording import time_unit
 
 # What makes two runs repetitions of one search, their seeds aside.
 _REPEATED = (
@@ -75,16 +76,17 @@ def best_by_trials(several: Comparison) -> pd.DataFrame:
 
 
 def best_by_cost(several: Comparison) -> pd.DataFrame:
-    """The best score so far after so many hours of trials, those side by side added up: see `_best_table`.
+    """The best score so far after so much time of trials, that of those side by side added up: see `_best_table`.
 
-    They are GPU-hours where every run used GPUs: `attrs["unit"]` says which.
+    It is time of GPUs where every run used them: `attrs["unit"]` says which, and whether in hours.
     """
     gpus = uses_gpus(several.runs)
     ordered = [_by_end(run.trials) for run in several.runs]
-    hours = [(_seconds(trials, gpus).cumsum() / 3600).to_numpy(float) for trials in ordered]
-    if not all(len(spent) and spent[-1] > 0 for spent in hours):
+    seconds = [_seconds(trials, gpus).cumsum().to_numpy(float) for trials in ordered]
+    if not all(len(spent) and spent[-1] > 0 for spent in seconds):
         raise NothingToShow("Not every run has told yet what its trials took.")
-    return _best_table(several, hours, "GPU-hours" if gpus else "hours of trials", ordered)
+    unit, size = _unit(max(float(spent[-1]) for spent in seconds), gpus)
+    return _best_table(several, [spent / size for spent in seconds], unit, ordered)
 
 
 def distributions(several: Comparison) -> pd.DataFrame:
@@ -110,21 +112,29 @@ def distributions(several: Comparison) -> pd.DataFrame:
 
 
 def spent(several: Comparison) -> pd.DataFrame:
-    """series, group, status, hours: what the trials of each run took, by how they ended.
+    """series, group, status, amount: what the trials of each run took, by how they ended.
 
-    They are GPU-hours where every run used GPUs: `attrs["unit"]` says which. Raises `NothingToShow` where no trial
-    took any.
+    It is time of GPUs where every run used them: `attrs["unit"]` says which, and whether in hours. Raises
+    `NothingToShow` where no trial took any.
     """
     gpus = uses_gpus(several.runs)
     parts = []
     for label, group, run in zip(several.labels, several.groups, several.runs, strict=True):
-        hours = _seconds(run.trials, gpus).groupby(run.trials["status"]).sum() / 3600
-        parts.append(pd.DataFrame({"series": label, "group": group, "status": hours.index, "hours": hours.to_numpy()}))
+        took = _seconds(run.trials, gpus).groupby(run.trials["status"]).sum()
+        parts.append(pd.DataFrame({"series": label, "group": group, "status": took.index, "amount": took.to_numpy()}))
     table = pd.concat(parts, ignore_index=True)
-    if not table["hours"].sum() > 0:
+    if not table["amount"].sum() > 0:
         raise NothingToShow("No run has told yet what its trials took.")
-    table.attrs = {"unit": "GPU-hours" if gpus else "hours of trials"}
+    unit, size = _unit(float(table.groupby("series")["amount"].sum().max()), gpus)
+    table["amount"] /= size
+    table.attrs = {"unit": unit}
     return table
+
+
+def _unit(seconds: float, gpus: bool) -> tuple[str, float]:
+    """In what so much time of trials is told, and how many seconds that has: hours, unless there are hardly any."""
+    name, size = time_unit(min(seconds, 86400.0))
+    return f"GPU-{name}" if gpus else f"{name} of trials", size
 
 
 def uses_gpus(runs: Sequence[Snapshot]) -> bool:
@@ -135,7 +145,7 @@ def uses_gpus(runs: Sequence[Snapshot]) -> bool:
 def _best_table(
     several: Comparison,
     at: Sequence[np.ndarray],
-    unit: Literal["trials", "GPU-hours", "hours of trials"],
+    unit: str,
     ordered: Sequence[pd.DataFrame] | None = None,
 ) -> pd.DataFrame:
     """series, group, kind, at, best, low, high: a row where the best changes, and one at the end.

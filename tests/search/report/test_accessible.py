@@ -3,7 +3,7 @@
 import pytest
 import report_run as runs
 
-from search.report.page import write_report
+from search.report.page import write_comparison, write_report
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 Axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed").Axe
@@ -34,6 +34,16 @@ def test_axe_finds_nothing_serious(browser, report, width, theme):
     expect(page.locator(".plot[data-drawn=true]")).to_have_count(page.locator(".plot").count(), timeout=30_000)
     page.locator("#trial-table .opener").first.click()
     page.locator("#row-7 .opener").click()  # one that failed
+    assert faults(page) == {}
+    page.close()
+
+
+def test_axe_finds_nothing_serious_on_a_comparison(browser, tmp_path):
+    several = [runs.synthetic_run(30, seed=seed) for seed in range(2)]
+    page = browser.new_page(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    page.goto(write_comparison(several, tmp_path / "comparison.html").as_uri())
+    page.set_viewport_size({"width": 1280, "height": page.evaluate("document.documentElement.scrollHeight")})
+    expect(page.locator(".plot[data-drawn=true]")).to_have_count(page.locator(".plot").count(), timeout=30_000)
     assert faults(page) == {}
     page.close()
 

@@ -110,7 +110,7 @@ def test_hours_of_trials_are_compared_where_a_run_had_no_gpu():
     several = comparison([scored([1.0, 2.0]), bare])
 
     assert best_by_cost(several).attrs["unit"] == "hours of trials"
-    assert spent(several)["hours"].tolist() == [2.0, 2.0]
+    assert spent(several)["amount"].tolist() == [2.0, 2.0]
 
 
 def test_a_distribution_is_the_share_that_came_as_far():
@@ -207,13 +207,14 @@ def test_figures_keep_users_text_as_text_and_know_only_colours_of_the_theme():
             assert colour in DARK_OF
 
 
-def test_every_hour_of_a_run_is_in_its_bar():
+def test_every_minute_of_a_run_is_in_its_bar():
     several = comparison([run(0), run(1, name="b", method="Random()")])
     figure = spent_figure(spent(several))
-    hours = sum(sum(trace.x) for trace in figure.data)
+    assert figure.layout.xaxis.title.text == "GPU-minutes"
+    minutes = sum(sum(trace.x) for trace in figure.data)
 
     seconds = sum(one.trials["seconds"].sum() for one in several.runs)
-    assert hours == pytest.approx(seconds / 2 / 3600)  # half a GPU each
+    assert minutes == pytest.approx(seconds / 2 / 60)  # half a GPU each
     assert list(figure.layout.yaxis.ticktext) == ["spring", "b"]
 
 
