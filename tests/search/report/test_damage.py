@@ -43,3 +43,18 @@ def test_what_is_no_run_is_refused_with_the_next_step(tmp_path):
     ended = CliRunner().invoke(app, ["report", str(tmp_path)])
     assert ended.exit_code == 1
     assert "Give the folder that `huetune run` printed" in ended.output
+
+
+@pytest.mark.parametrize("option", ["--figures", "--data"])
+def test_a_file_where_a_folder_should_be_is_told_and_left_alone(run, option):
+    file = run / "report.html"
+    ended = CliRunner().invoke(app, ["report", str(run), "-o", str(run / "new.html"), option, str(file)])
+    assert ended.exit_code == 1
+    assert "a file is there. Name another folder." in " ".join(ended.output.split())
+    assert file.read_text() == "the one before"
+
+
+def test_a_folder_where_the_page_should_be_is_told(run, tmp_path):
+    ended = CliRunner().invoke(app, ["report", str(run), "-o", str(tmp_path)])
+    assert ended.exit_code == 1
+    assert "a folder is there. Name a file." in " ".join(ended.output.split())
