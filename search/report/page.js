@@ -41,7 +41,8 @@
     const { data, layout } = dark.matches && !printing ? recolor(made) : made;
     if (narrow.matches) layout.dragmode = false;
     if (printing) {
-      layout.width = Math.max(200, Math.floor(plot.parentElement.clientWidth));
+      // The page still has the width of the window here, and none of the paper's: what fits A4 and Letter.
+      layout.width = plot.closest(".slices") ? 300 : 630;
       layout.autosize = false;
     }
     const config = {

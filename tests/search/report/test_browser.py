@@ -83,6 +83,18 @@ def test_everything_is_drawn_for_print_in_light_colours(visit, report):
     assert len(page.pdf(format="A4")) > 50_000
 
 
+def test_figures_fit_the_paper_however_wide_the_window(visit, report):
+    page = visit(report, 1600)
+    page.emulate_media(media="print")
+    plots = page.locator(".plot")
+    expect(page.locator(".plot[data-drawn=true]")).to_have_count(plots.count(), timeout=20_000)
+    page.set_viewport_size({"width": 700, "height": 1000})  # A4 within its margins
+    page.wait_for_timeout(300)
+    for plot in plots.all():
+        paper, drawn = plot.locator("xpath=..").bounding_box(), plot.locator(".main-svg").first.bounding_box()
+        assert drawn["width"] <= paper["width"] + 1, plot.get_attribute("id")
+
+
 def test_trials_are_sorted_by_any_column_with_gaps_last(visit, report):
     page = visit(report)
     header = page.locator("#trial-table thead th").nth(2)
