@@ -6,8 +6,8 @@ from importlib.resources import files
 
 from plotly.offline import get_plotlyjs
 
-from search.report.figures.theme import DARK_OF
 from search.report.markup import embedded_json, esc
+from search.report.plots.theme import DARK_OF
 
 # The browser itself refuses what the page should never do: load or send anything.
 POLICY = (

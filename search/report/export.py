@@ -18,9 +18,9 @@ from plotly.offline import get_plotlyjs
 from search.records import column
 from search.report.catalogue import charts, comparisons
 from search.report.chart import Chart, Drawn
-from search.report.figures.theme import FONT, LIGHT
 from search.report.files import whole
 from search.report.markup import esc
+from search.report.plots.theme import FONT, LIGHT
 from search.report.tables.compare import Comparison
 from search.report.tables.side_by_side import choices, outcomes, winners
 from search.report.tables.snapshot import NothingToShow, Snapshot

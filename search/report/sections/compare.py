@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from search.report.chart import Chart, Drawn
-from search.report.figures.compare import best_figure, distributions_figure, look, spent_figure
-from search.report.figures.theme import DARK_OF
 from search.report.markup import Sheet, esc, note, section, table
+from search.report.plots.compare import best_figure, distributions_figure, look, spent_figure
+from search.report.plots.theme import DARK_OF
 from search.report.sections.about import when
 from search.report.tables.compare import Comparison, best_by_cost, best_by_trials, distributions, spent
 from search.report.tables.side_by_side import choices, outcomes, winners

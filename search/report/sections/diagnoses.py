@@ -117,15 +117,14 @@ def _balance(snap: Snapshot) -> list[Diagnosis]:
         *_of(large, "Losses ran away in {}", f"was more than {FAR:g} times what is usual in this run, or not finite."),
         *_of(small, "The discriminator won in {}", won),
     ]
-    real, fake = ([name for name in named if side in name.lower() and "acc" in name.lower()] for side in _SIDES)
+    real, fake = (
+        [name for name in named if side in name.lower() and "acc" in name.lower()] for side in ("real", "fake")
+    )
     for one, other in zip(real, fake, strict=False):
         both = lasts(snap, BALANCE, one).merge(lasts(snap, BALANCE, other), on="number", suffixes=("", "_fake"))
         sure = {f"{one} and {other}": both[(both["value"] > SURE) & (both["value_fake"] > SURE)]}
         found += _of(sure, "The discriminator was never fooled in {}", "were above 95 %: it has nothing left to teach.")
     return found
-
-
-_SIDES = ("real", "fake")
 
 
 def _words(snap: Snapshot) -> list[Diagnosis]:

@@ -3,9 +3,9 @@
 import pandas as pd
 
 from search.report.chart import Chart, Drawn
-from search.report.figures.blends import COST_NAMES, colour_figure, cost_figure, size_figure
-from search.report.figures.ensemble import correlation_figure, gains_figure
 from search.report.markup import Sheet, esc, note, section, trial_link
+from search.report.plots.blends import COST_NAMES, colour_figure, cost_figure, size_figure
+from search.report.plots.ensemble import correlation_figure, gains_figure
 from search.report.sections.ensemble_scores import score_card
 from search.report.tables.blends import NO_ENSEMBLE, colour_strength, gain_by_cost, gain_by_size, measures_colour
 from search.report.tables.ensemble import correlation, gains, members, shipped_gain

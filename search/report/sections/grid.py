@@ -3,8 +3,8 @@
 import pandas as pd
 
 from search.report.chart import Chart, Drawn
-from search.report.figures.grid import MOST_DOTS, grid_cells_figure, grid_edges_figure
 from search.report.markup import esc
+from search.report.plots.grid import MOST_DOTS, grid_cells_figure, grid_edges_figure
 from search.report.tables.grid import grid_cells, grid_edges, pairs
 from search.report.tables.snapshot import NothingToShow, Snapshot, records
 from search.report.wording import count, number, with_unit

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pandas as pd
 
 from search.report.chart import Chart, Drawn
-from search.report.figures.health import course_figure
 from search.report.markup import Sheet, esc, section, trial_link
+from search.report.plots.health import course_figure
 from search.report.sections.diagnoses import Diagnosis, diagnoses
 from search.report.tables.health import KINDS, MOST_TRIALS, Kind, course, measures
 from search.report.tables.snapshot import Snapshot

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from search.report.chart import Chart, Drawn
-from search.report.figures.machine import memory_figure, spread_figure, utilisation_figure
-from search.report.figures.slots import MOST_BARS, MOST_LANES, MOST_MARKS, timeline_figure
 from search.report.markup import Sheet, esc, section, trial_link
+from search.report.plots.machine import memory_figure, spread_figure, utilisation_figure
+from search.report.plots.timeline import MOST_BARS, MOST_LANES, MOST_MARKS, timeline_figure
 from search.report.tables.attempts import UNKNOWN_NODE
 from search.report.tables.machine import memory, seconds_per_iteration, timeline, utilisation
 from search.report.tables.snapshot import Snapshot

@@ -3,9 +3,9 @@
 import pandas as pd
 
 from search.report.chart import Chart, Drawn
-from search.report.figures.distribution import distribution_figure
-from search.report.figures.pace import pace_figure
 from search.report.markup import esc
+from search.report.plots.distribution import distribution_figure
+from search.report.plots.pace import pace_figure
 from search.report.tables.distribution import distribution
 from search.report.tables.pace import best_over_hours, best_over_time
 from search.report.tables.snapshot import Snapshot

@@ -3,9 +3,9 @@
 import pandas as pd
 
 from search.report.chart import Chart, Drawn
-from search.report.figures.contour import contour_figure
-from search.report.figures.importance import importance_figure
 from search.report.markup import Sheet, card, esc, note, section
+from search.report.plots.contour import contour_figure
+from search.report.plots.importance import importance_figure
 from search.report.sections import space
 from search.report.tables.contour import contour, contour_pairs
 from search.report.tables.importance import importance

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from search.report.markup import esc, note, section, trial_link
-from search.report.pictures import BUDGET, fitted
 from search.report.tables.ensemble import Example, examples, gains
 from search.report.tables.gallery import Row, Stop, Strip, strip
 from search.report.tables.snapshot import Snapshot
+from search.report.webp import BUDGET, fitted
 from search.report.wording import count, metric_name, metric_unit, number, with_unit
 
 KIND_NAMES = {"line": "line", "best_single": "best single", "ensemble": "ensemble", "truth": "truth"}

@@ -3,8 +3,8 @@
 import pandas as pd
 
 from search.report.chart import Chart, Drawn
-from search.report.figures.progress import history_figure, learning_curves_figure
 from search.report.markup import Sheet, section
+from search.report.plots.progress import history_figure, learning_curves_figure
 from search.report.sections import pace
 from search.report.tables.progress import history, learning_curves, view_range
 from search.report.tables.snapshot import Snapshot

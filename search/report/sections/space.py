@@ -3,8 +3,8 @@
 import pandas as pd
 
 from search.report.chart import Chart, Drawn
-from search.report.figures.space import parallel_figure, slice_figure
 from search.report.markup import Sheet, card, esc, note
+from search.report.plots.space import parallel_figure, slice_figure
 from search.report.sections.search import beyond
 from search.report.tables.parameters import Parameter
 from search.report.tables.snapshot import NothingToShow, Snapshot

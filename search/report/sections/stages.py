@@ -6,9 +6,9 @@ from typing import Any
 import pandas as pd
 
 from search.report.chart import Chart, Drawn
-from search.report.figures.seeds import seed_noise_figure
-from search.report.figures.staging import stages_figure
 from search.report.markup import esc
+from search.report.plots.seeds import seed_noise_figure
+from search.report.plots.stages import stages_figure
 from search.report.tables.seeds import seed_noise
 from search.report.tables.snapshot import Goal, Snapshot
 from search.report.tables.stages import stages

@@ -3,8 +3,8 @@
 import pandas as pd
 
 from search.report.chart import Chart, Drawn
-from search.report.figures.stopping import MOST_ROWS, rung_survival_figure, stopping_regret_figure
 from search.report.markup import esc
+from search.report.plots.stopping import MOST_ROWS, rung_survival_figure, stopping_regret_figure
 from search.report.tables.regret import stopping_regret
 from search.report.tables.snapshot import Snapshot
 from search.report.tables.stopping import rung_survival

@@ -1,17 +1,15 @@
 """Warnings that matter: what a reader should know before trusting the winner. Sentences, no figures."""
 
-import math
 import re
 from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
-from search.finalists import Finalist, finalists
 from search.report.tables.failures import reason
 from search.report.tables.parameters import Parameter
+from search.report.tables.seeds import seed_noise
 from search.report.tables.snapshot import Snapshot
 from search.report.wording import count, number, plain, with_unit
 
@@ -66,43 +64,26 @@ def _close_second(snap: Snapshot) -> Verdict | None:
     return Verdict("The winner is hardly ahead of the second", text, (int(second["number"]),))
 
 
-def difference(first: Finalist, second: Finalist, level: float = 0.95) -> tuple[float, float] | None:
-    """The interval of the difference of two means over seeds, without equal variances (Welch, Biometrika 1947).
-
-    None where one of them was trained once, or neither varies, so that nothing is known of chance.
-    """
-    counts = np.array([len(first.scores), len(second.scores)])
-    if counts.min() < 2:
-        return None
-    errors = np.array([first.spread, second.spread]) ** 2 / counts
-    if not errors.sum() > 0:
-        return None
-    freedom = errors.sum() ** 2 / (errors**2 / (counts - 1)).sum()
-    half = float(stdtrit(freedom, (1 + level) / 2) * math.sqrt(errors.sum()))
-    gap = first.mean - second.mean
-    return gap - half, gap + half
-
-
 def _close_finalists(snap: Snapshot) -> Verdict | None:
     """Whether the second of the finalists may be the better one: a winner over seeds is a matter of its mean."""
-    ranked = finalists(snap.trials, snap.goal.maximize)
+    rows = seed_noise(snap)
+    ranked = rows.drop_duplicates("configuration")
     if len(ranked) < 2:
         return None
-    first, second = ranked[:2]
-    numbers = (first.configuration, second.configuration)
-    unit, seeds = snap.goal.unit, min(len(first.scores), len(second.scores))
-    ends = difference(first, second)
-    gap = with_unit(number(abs(first.mean - second.mean), 2), unit)
-    if ends is None and seeds < 2:
-        text = f"Its mean is {gap} ahead, but each was trained once more: nobody knows what chance makes of it."
+    numbers = tuple(int(n) for n in ranked["configuration"].iloc[:2])
+    unit, second = snap.goal.unit, ranked.iloc[1]
+    seeds = int(rows["configuration"].value_counts()[list(numbers)].min())
+    gap, low, high = (float(second[name]) for name in ("behind", "behind_low", "behind_high"))
+    if seeds < 2:
+        text = f"Its mean is {with_unit(number(gap, 2), unit)} ahead, but each was trained once more: nobody knows what"
+        text += " chance makes of it."
         return Verdict("The winner was not told from the second by seeds", text, numbers)
-    if ends is None or ends[0] > 0 or ends[1] < 0:
+    if not low <= 0 <= high or low == high:  # without any spread nothing is known of chance
         return None
-    low, high = sorted(end * snap.goal.sign for end in ends)
     text = (
-        f"Over {seeds} fresh seeds its mean is {gap} ahead, with a 95 % interval of the difference from "
-        f"{number(low, 2, sign=True)} to {with_unit(number(high, 2, sign=True), unit)}. Either may be the better "
-        "one: take the cheaper, or train both with more seeds."
+        f"Over {seeds} fresh seeds its mean is {with_unit(number(gap, 2), unit)} ahead, with a 95 % interval of the"
+        f" difference from {number(low, 2, sign=True)} to {with_unit(number(high, 2, sign=True), unit)}. Either may be"
+        " the better one: take the cheaper, or train both with more seeds."
     )
     return Verdict("The winner is within noise of the second", text, numbers)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from search.report.tables.failures import reason
-from search.report.tables.snapshot import NothingToShow, Snapshot, moment, records
+from search.report.tables.snapshot import NothingToShow, Snapshot, moment, records, seconds_since_1970
 
 UNKNOWN_NODE = "node not known"
 # A stretch in which nothing ran is cut from the axis of time if it is longer than both.
@@ -77,7 +77,7 @@ def busy_until(table: pd.DataFrame, edges: np.ndarray) -> np.ndarray:
 def _stretches(snap: Snapshot) -> pd.DataFrame:
     """Every start, with `start` and `end` in seconds since 1970."""
     trials = snap.trials
-    began, ended = (_seconds(trials[name]) for name in ("started", "ended"))
+    began, ended = (seconds_since_1970(trials[name]) for name in ("started", "ended"))
     reported = trials["trial_id"].map(_last_reports(snap))
     known = pd.concat([began, ended, reported]).max()
     # What runs is drawn to the last sign of life of the run.
@@ -134,17 +134,11 @@ def _why(status: str, error: str | None, ended_by: str | None) -> str:
     return f"by {ended_by}" if status == "stopped" and ended_by else ""
 
 
-def _seconds(moments: pd.Series) -> pd.Series:
-    """Moments as seconds since 1970, NaN where there is none."""
-    found = pd.to_datetime(moments, utc=True, errors="coerce").dt.tz_localize(None)
-    return (found - pd.Timestamp(0)).dt.total_seconds()
-
-
 def _last_reports(snap: Snapshot) -> pd.Series:
     measured = snap.measurements
     if "time" not in measured or not len(measured):
         return pd.Series(dtype=float)
-    return _seconds(measured.groupby("trial_id")["time"].max())
+    return seconds_since_1970(measured.groupby("trial_id")["time"].max())
 
 
 def _node_names(table: pd.DataFrame) -> dict[Any, str]:

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from search.errors import RunError
-from search.report.tables.progress import thin
 from search.report.tables.snapshot import Goal, NothingToShow, RunReader, Snapshot, snapshot
+from search.report.tables.thinning import evenly, thin
 from search.report.wording import time_unit
 
 # What makes two runs repetitions of one search, their seeds aside.
@@ -101,7 +101,7 @@ def distributions(several: Comparison) -> pd.DataFrame:
         if len(scores) < 2:
             continue
         share = np.arange(1, len(scores) + 1) / len(scores)
-        keep = np.unique(np.linspace(0, len(scores) - 1, min(len(scores), _MOST_STEPS)).astype(int))
+        keep = evenly(len(scores), _MOST_STEPS)
         parts.append(pd.DataFrame({"series": label, "group": group, "score": scores[keep], "share": share[keep]}))
         medians[label] = float(np.median(scores))
     if not parts:

@@ -11,6 +11,7 @@ from search.report.tables.parameters import Parameter
 from search.report.tables.progress import view_range
 from search.report.tables.snapshot import NothingToShow, Snapshot
 from search.report.tables.space import alike, comparable
+from search.report.tables.thinning import first_and_evenly
 
 CELLS = 25  # to a side, and never more
 DOTS = 300
@@ -115,7 +116,4 @@ def _value(parameter: Parameter, place: float) -> float:
 def _thinned(found: pd.DataFrame, sign: int) -> pd.DataFrame:
     """Poorest first, so that the best is drawn on top."""
     ranks = (found["value"] * -sign).argsort(kind="stable").to_numpy()
-    if len(found) > DOTS:
-        rest = np.linspace(DOTS // 2, len(found) - 1, DOTS - DOTS // 2).astype(int)
-        ranks = ranks[[*range(DOTS // 2), *rest]]
-    return found.iloc[ranks[::-1]]
+    return found.iloc[ranks[first_and_evenly(len(found), DOTS, DOTS // 2)][::-1]]

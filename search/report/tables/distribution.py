@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from search.report.tables.snapshot import NothingToShow, Snapshot
+from search.report.tables.thinning import evenly
 
 MOST_POINTS = 200
 MOST_LINES = 5
@@ -55,7 +56,7 @@ def _groups(rows: pd.DataFrame) -> pd.Series:
 def _shares(name: str, scores: pd.Series, sign: int) -> pd.DataFrame:
     ordered = np.sort(scores.to_numpy(float) * -sign) * -sign  # the best first
     share = np.arange(1, len(ordered) + 1) / len(ordered)
-    kept = np.unique(np.linspace(0, len(ordered) - 1, min(len(ordered), MOST_POINTS)).astype(int))
+    kept = evenly(len(ordered), MOST_POINTS)
     return pd.DataFrame({"group": name, "score": ordered[kept], "share": share[kept]})
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from search.report.tables.snapshot import Goal, NothingToShow, Snapshot
+from search.report.tables.thinning import evenly
 
 MOST_MEASURES = 6
 MOST_TRIALS = 12
@@ -89,7 +90,7 @@ def course(snap: Snapshot, kind: Kind) -> pd.DataFrame:
     behind = status == "finished" if finished else status.notna()
     best = snap.trials.at[snap.best, "trial_id"] if snap.best is not None else None
     failed = snap.trials.loc[snap.trials["status"] == "failed", "trial_id"]
-    shown = failed.iloc[np.unique(np.linspace(0, len(failed) - 1, min(MOST_TRIALS, len(failed))).astype(int))]
+    shown = failed.iloc[evenly(len(failed), MOST_TRIALS)]
     width = max(1, int(np.ceil(float(snap.measurements["iteration"].max()) / _POINTS)))
     step = ((snap.measurements["iteration"] - 1) // width + 1) * width if width > 1 else snap.measurements["iteration"]
     numbers = snap.measurements["trial_id"].map(trials["number"])

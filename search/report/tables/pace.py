@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from search.report.tables.snapshot import NothingToShow, Snapshot, moment
+from search.report.tables.snapshot import NothingToShow, Snapshot, moment, seconds_since_1970
+from search.report.tables.thinning import evenly
 
 MOST_STEPS = 400
 
@@ -50,7 +51,7 @@ def _reports(snap: Snapshot) -> pd.DataFrame:
     kept = [c for c in ("trial_id", "iteration", "seconds", "time", metric) if c in measured]
     known = ["trial_id", "number", "status", "resources.gpu", *({"resources.cpu"} & set(snap.trials.columns))]
     reports = measured[kept].merge(snap.trials[known].drop_duplicates("trial_id"), on="trial_id", how="inner")
-    reports["at"] = _times(reports["time"])
+    reports["at"] = seconds_since_1970(reports["time"])
     reports = reports[reports["at"].notna()].sort_values("at", kind="stable", ignore_index=True)
     if "seconds" in reports:
         reports["seconds"] = pd.to_numeric(reports["seconds"], errors="coerce").astype(float)
@@ -61,12 +62,6 @@ def _reports(snap: Snapshot) -> pd.DataFrame:
     if reports["value"].notna().sum() < 2:
         raise NothingToShow("The pace of a search needs two reports that count.")
     return reports
-
-
-def _times(times: pd.Series) -> pd.Series:
-    """Seconds since 1970; NaN where a time is none."""
-    stamps = pd.to_datetime(times, utc=True, errors="coerce", format="ISO8601" if times.dtype == object else None)
-    return (stamps - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
 
 
 def _under_way(snap: Snapshot, at: pd.Series) -> pd.Series:
@@ -98,8 +93,7 @@ def _steps(reports: pd.DataFrame, snap: Snapshot) -> pd.DataFrame:
     best = signed.cummax()
     better = signed > best.shift(fill_value=-np.inf).ffill()
     steps = reports[better.to_numpy()]
-    if len(steps) > MOST_STEPS:
-        steps = steps.iloc[np.linspace(0, len(steps) - 1, MOST_STEPS).astype(int)]
+    steps = steps.iloc[evenly(len(steps), MOST_STEPS)]
     now = steps.iloc[[-1]].assign(seconds=reports["seconds"].iloc[-1])
     found = pd.concat([steps, now], ignore_index=True)
     return found[["seconds", "value", "number", *(["iteration"] if "iteration" in found else [])]]

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from search.report.tables.snapshot import NothingToShow, Snapshot
+from search.report.tables.thinning import evenly, first_and_evenly, thin
 
 
 def history(snap: Snapshot, most: int = 1500) -> pd.DataFrame:
@@ -26,8 +27,7 @@ def history(snap: Snapshot, most: int = 1500) -> pd.DataFrame:
     of = len(table)
     if of > most:
         record = (table["best_so_far"] != table["best_so_far"].shift()) & table["best_so_far"].notna()
-        even = np.zeros(of, dtype=bool)
-        even[np.linspace(0, of - 1, most).astype(int)] = True
+        even = np.isin(np.arange(of), evenly(of, most))
         table = table[record | table["is_best"] | even]
     table = table.reset_index(drop=True)
     table.attrs = {"trials": of, "shown": len(table)}
@@ -48,7 +48,7 @@ def learning_curves(snap: Snapshot, most: int = 120, points: int = 60) -> pd.Dat
         raise NothingToShow("Every trial reported once, so there are no curves to draw.")
     chosen = ranked = by_rank(snap, measured["row"].unique())
     if len(ranked) > most:
-        chosen = ranked[np.r_[:20, np.linspace(20, len(ranked) - 1, most - 20).astype(int)]]
+        chosen = ranked[first_and_evenly(len(ranked), most, 20)]
         if snap.best in ranked:  # of finalists the best mean wins, not the best score
             chosen = np.union1d(chosen, [snap.best])
     table = thinned(measured[np.isin(measured["row"], chosen)], points)
@@ -89,29 +89,6 @@ def by_rank(snap: Snapshot, rows: np.ndarray) -> np.ndarray:
 def thinned(curves: pd.DataFrame, points: int) -> pd.DataFrame:
     """Curves of `reported`, each of at most about `points` values."""
     return curves.iloc[thin(curves["value"].to_numpy(float), points, curves["row"].to_numpy())].reset_index(drop=True)
-
-
-def thin(values: np.ndarray, points: int, curve: np.ndarray | None = None) -> np.ndarray:
-    """Indices of at most about `points` values a curve that keep its ends and, of each stretch, the extremes.
-
-    `curve` says which of several curves each value belongs to, those of one beside each other; without it all are
-    of one.
-    """
-    if not len(values):
-        return np.array([], dtype=int)
-    curve = np.zeros(len(values), dtype=int) if curve is None else curve
-    starts = np.flatnonzero(np.r_[True, curve[1:] != curve[:-1]])
-    lengths = np.diff(np.r_[starts, len(values)])
-    length = np.repeat(lengths, lengths)
-    stretches = max(1, points // 2 - 1)
-    position = np.arange(len(values)) - np.repeat(starts, lengths)
-    stretch = np.repeat(np.arange(len(starts)), lengths) * stretches + position * stretches // length
-    order = np.lexsort((values, stretch))
-    edges = np.flatnonzero(np.diff(stretch[order]))
-    keep = length <= points
-    for kept in (starts, starts + lengths - 1, order[np.r_[0, edges + 1]], order[np.r_[edges, len(values) - 1]]):
-        keep[kept] = True
-    return np.flatnonzero(keep)
 
 
 def view_range(values: Sequence[float] | pd.Series, maximize: bool) -> tuple[float, float] | None:

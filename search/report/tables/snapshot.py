@@ -174,6 +174,13 @@ def moment(value: Any) -> datetime | None:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
+def seconds_since_1970(moments: pd.Series) -> pd.Series:
+    """Points in time, as timestamps or as ISO 8601, in seconds; NaN where one is none."""
+    written = "ISO8601" if moments.dtype == object else None
+    found = pd.to_datetime(moments, utc=True, errors="coerce", format=written)
+    return (found - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
+
+
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of a table as plain dicts by column name."""
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]

@@ -8,6 +8,7 @@ import pandas as pd
 
 from search.report.tables.parameters import Parameter
 from search.report.tables.snapshot import NothingToShow, Snapshot
+from search.report.tables.thinning import first_and_evenly
 
 MOST_AXES = 12
 
@@ -21,10 +22,7 @@ def placed(snap: Snapshot, parameters: Sequence[Parameter], most: int = 400) -> 
     """
     rows = snap.trials[snap.trials["score"].notna()]
     rows = rows.assign(rank=rows["score"] * snap.goal.sign).sort_values("rank", ascending=False, kind="stable")
-    if len(rows) > most:
-        rest = np.linspace(most // 2, len(rows) - 1, most - most // 2).astype(int)
-        rows = rows.iloc[[*range(most // 2), *rest]]
-    rows = rows.iloc[::-1]
+    rows = rows.iloc[first_and_evenly(len(rows), most, most // 2)[::-1]]
     columns: dict[str, Any] = {c: rows[c].to_numpy() for c in ("number", "status", "score")}
     columns["is_best"] = rows.index == snap.best
     for parameter in parameters:

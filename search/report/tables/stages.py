@@ -7,6 +7,7 @@ import pandas as pd
 
 from search.report.tables.snapshot import NothingToShow, Snapshot, records
 from search.report.tables.stopping import full_lengths
+from search.report.tables.thinning import first_and_evenly
 
 MOST_STAGES = 24
 
@@ -31,10 +32,7 @@ def stages(snap: Snapshot, most: int = 150) -> pd.DataFrame:
         here = trials[trials["stage"] == name]
         counted = here[(here["status"] != "failed") & here["score"].notna()]
         counted = counted.assign(rank=counted["score"] * -snap.goal.sign).sort_values("rank", kind="stable")
-        shown = counted
-        if len(counted) > most:
-            rest = np.linspace(30, len(counted) - 1, most - 30).astype(int)
-            shown = counted.iloc[[*range(30), *rest]]
+        shown = counted.iloc[first_and_evenly(len(counted), most, 30)]
         summaries.append(_summary(str(name), here, counted, lengths[here.index]) | {"shown": len(shown)})
         part = shown[["stage", "number", "status", "score"]]
         parts.append(part.assign(is_best=shown.index == snap.best, is_stage_best=np.arange(len(shown)) == 0))

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFilter
 
+from search.report.tables.snapshot import Goal, Snapshot
+
 METRICS = ("psnr", "mse", "ssim", "ciede2000")
 SPACE: dict[str, Any] = {
     "lr_g": {"type": "loguniform", "low": 1e-5, "high": 1e-2},
@@ -104,6 +106,25 @@ def synthetic_run(trials: int = 40, iterations: int = 12, seed: int = 0, ensembl
     columns = ["trial_id", "iteration", "seconds", "time", *METRICS]
     run = SyntheticRun(definition, table, pd.DataFrame(reports, columns=columns))
     return with_ensemble(run, seed) if ensemble else run
+
+
+def snapshot_of(parameters, values, scores, maximize, columns) -> Snapshot:
+    """The moment of a finished run whose trials have these values of parameters and these scores, the higher the better
+    as they are given; `columns` are laid over what its table would hold."""
+    goal, n = Goal("acc", maximize), len(scores)
+    trials = {
+        "trial_id": [f"t{i}" for i in range(n)],
+        "number": range(1, n + 1),
+        "status": "finished",
+        "stage": None,
+        "reason": None,
+        "iterations": 10,
+        "score": scores * goal.sign,
+        **{f"config.{p.name}": values[p.name] for p in parameters},
+    }
+    frame = pd.DataFrame({**trials, **columns})
+    best = None if frame["score"].isna().all() else int((frame["score"] * goal.sign).idxmax())
+    return Snapshot({}, goal, parameters, frame, pd.DataFrame(), best)
 
 
 def with_ensemble(run: SyntheticRun, seed: int = 0, k: int = 6) -> SyntheticRun:

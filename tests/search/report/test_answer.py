@@ -7,14 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import report_run as runs
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy import stats
 
-from search.finalists import Finalist
 from search.report.sections.about import reproduce
 from search.report.sections.answer import answer
-from search.report.sections.verdicts import difference, verdicts
+from search.report.sections.verdicts import verdicts
 from search.report.tables.costs import costs
 from search.report.tables.snapshot import snapshot
 from search.results import Results
@@ -157,17 +153,6 @@ def test_a_winner_within_noise_of_the_second_finalist_is_warned_of(run):
 
 def test_finalists_of_one_seed_each_are_not_told_apart(run):
     assert "not told from the second" in titles(retested(run, [21.0], [20.9]))
-
-
-@given(
-    st.lists(st.floats(-100, 100), min_size=2, max_size=8).filter(lambda scores: np.std(scores) > 1e-3),
-    st.lists(st.floats(-100, 100), min_size=2, max_size=8).filter(lambda scores: np.std(scores) > 1e-3),
-)
-def test_the_interval_of_a_difference_is_that_of_welch(first, second):
-    low, high = difference(Finalist(1, {}, tuple(first)), Finalist(2, {}, tuple(second)))
-    expected = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
-
-    np.testing.assert_allclose([low, high], [expected.low, expected.high], rtol=1e-6, atol=1e-9)
 
 
 def test_the_command_is_there_to_copy_with_its_commit_and_its_seed(run):

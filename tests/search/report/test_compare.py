@@ -9,9 +9,9 @@ import pytest
 import report_run as runs
 
 from search.errors import RunError
-from search.report.figures.compare import best_figure, distributions_figure, look, spent_figure
-from search.report.figures.theme import DARK_OF
 from search.report.page import comparison_html, write_comparison
+from search.report.plots.compare import best_figure, distributions_figure, look, spent_figure
+from search.report.plots.theme import DARK_OF
 from search.report.tables.compare import best_by_cost, best_by_trials, comparison, distributions, spent
 from search.report.tables.side_by_side import choices, outcomes, winners
 from search.report.tables.snapshot import Goal, NothingToShow

@@ -1,15 +1,15 @@
 """Maps of the score over two parameters."""
 
 import numpy as np
-import pandas as pd
 import pytest
+import report_run as runs
 
-from search.report.figures.contour import contour_figure
 from search.report.markup import Sheet
+from search.report.plots.contour import contour_figure
 from search.report.sections.parameters import contour_card, contours
 from search.report.tables.contour import CELLS, DOTS, contour, contour_pairs
 from search.report.tables.parameters import Parameter
-from search.report.tables.snapshot import Goal, NothingToShow, Snapshot
+from search.report.tables.snapshot import NothingToShow, Snapshot
 
 LR, DROP = Parameter("lr", "log", 1e-5, 1e-1), Parameter("drop", "linear", 0.0, 0.5)
 NORM = Parameter("norm", "choice", choices=(["a", 1], {"b": 2}, None))
@@ -27,20 +27,7 @@ def _snap(n=200, parameters=(LR, DROP, NORM), maximize=True, **columns):
         "norm": [NORM.choices[i] for i in z],
         "data": [DATA.choices[i] for i in random.integers(0, 60, n)],
     }
-    trials = {
-        "trial_id": [f"t{i}" for i in range(n)],
-        "number": range(1, n + 1),
-        "status": "finished",
-        "stage": None,
-        "reason": None,
-        "iterations": 10,
-        "score": score if maximize else -score,
-        **{f"config.{p.name}": values[p.name] for p in parameters},
-        **columns,
-    }
-    goal, frame = Goal("acc", maximize), pd.DataFrame(trials)
-    best = None if frame["score"].isna().all() else int((frame["score"] * goal.sign).idxmax())
-    return Snapshot({}, goal, parameters, frame, pd.DataFrame(), best)
+    return runs.snapshot_of(parameters, values, score, maximize, columns)
 
 
 @pytest.mark.parametrize("maximize", [True, False])

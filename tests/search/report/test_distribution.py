@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.report.figures.distribution import distribution_figure
+from search.report.plots.distribution import distribution_figure
 from search.report.sections.pace import CHARTS
 from search.report.tables.distribution import MOST_LINES, MOST_POINTS, distribution
 from search.report.tables.snapshot import Goal, NothingToShow, Snapshot

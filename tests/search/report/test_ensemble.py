@@ -10,10 +10,10 @@ import report_run as runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.report.figures import labels
-from search.report.figures.blends import colour_figure, cost_figure, size_figure
-from search.report.figures.theme import LIGHT
 from search.report.markup import Sheet
+from search.report.plots import labels
+from search.report.plots.blends import colour_figure, cost_figure, size_figure
+from search.report.plots.theme import LIGHT
 from search.report.sections.ensemble import ensemble
 from search.report.sections.ensemble_scores import score_card
 from search.report.tables.blends import colour_strength, gain_by_cost, gain_by_size, kind_of, telling

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from search.report.figures import ensemble as ensemble_figures
-from search.report.figures import marks, progress, space
-from search.report.figures.theme import DARK, DARK_OF, LIGHT
+from search.report.plots import ensemble as ensemble_figures
+from search.report.plots import marks, progress, space
+from search.report.plots.theme import DARK, DARK_OF, LIGHT
 from search.report.tables.parameters import Parameter
 from search.report.tables.snapshot import Goal
 

@@ -13,7 +13,7 @@ from ray import tune
 
 from search.jittered_grid import Refine
 from search.params import flatten
-from search.report.figures.grid import MOST_DOTS, grid_cells_figure, grid_edges_figure
+from search.report.plots.grid import MOST_DOTS, grid_cells_figure, grid_edges_figure
 from search.report.sections.grid import CHARTS, grids
 from search.report.tables.grid import grid_cells, grid_edges, pairs
 from search.report.tables.snapshot import NothingToShow, snapshot

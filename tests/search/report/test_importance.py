@@ -5,12 +5,13 @@ import logging
 import numpy as np
 import pandas as pd
 import pytest
+import report_run as runs
 
-from search.report.figures.importance import importance_figure
+from search.report.plots.importance import importance_figure
 from search.report.sections.parameters import CHARTS
 from search.report.tables.importance import MOST_BARS, importance, ranked
 from search.report.tables.parameters import Parameter
-from search.report.tables.snapshot import Goal, NothingToShow, Snapshot
+from search.report.tables.snapshot import Goal, NothingToShow
 
 LR, IDLE = Parameter("lr", "log", 1e-5, 1e-1), Parameter("idle", "linear")
 NORM = Parameter("norm", "choice", choices=(["a", 1], {"b": 2}, None))
@@ -31,18 +32,8 @@ def _snap(n=150, parameters=ALL, maximize=True, seed=0, **columns):
         "width": random.integers(8, 65, n),
     }
     score = -((at - 0.6) ** 2) + random.normal(0, 0.02, n)
-    trials = {
-        "trial_id": [f"t{i}" for i in range(n)],
-        "number": range(1, n + 1),
-        "status": "finished",
-        "stage": None,
-        "reason": None,
-        "iterations": 10,
-        "score": score if maximize else -score,
-        **{f"config.{p.name}": values.get(p.name, random.random(n)) for p in parameters},
-        **columns,
-    }
-    return Snapshot({}, Goal("acc", maximize), parameters, pd.DataFrame(trials), pd.DataFrame(), 0)
+    known = {p.name: values.get(p.name, random.random(n)) for p in parameters}
+    return runs.snapshot_of(parameters, known, score, maximize, columns)
 
 
 @pytest.mark.parametrize("maximize", [True, False])

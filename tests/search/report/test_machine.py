@@ -12,9 +12,9 @@ import report_run as runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.report.figures.machine import memory_figure, spread_figure
-from search.report.figures.slots import timeline_figure
 from search.report.markup import Sheet
+from search.report.plots.machine import memory_figure, spread_figure
+from search.report.plots.timeline import timeline_figure
 from search.report.sections import machine as section
 from search.report.tables.attempts import UNKNOWN_NODE, attempts, busy_until
 from search.report.tables.machine import memory, seconds_per_iteration, timeline, utilisation

@@ -2,7 +2,6 @@
 
 import ast
 import importlib.util
-import pkgutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -89,13 +88,7 @@ def test_editors_know_what_the_catalogue_holds():
     assert functions == {chart.name for chart in (*FIXED, *COMPARED)} | {"names", "figure"}
 
 
-def test_no_figure_is_called_as_a_module_of_figures():
-    """The module would stand in its place as soon as it is imported."""
-    modules = {module.name for module in pkgutil.iter_modules(figures.__path__)}
-    assert not modules & {chart.name for chart in (*FIXED, *COMPARED)}
-
-
-@pytest.mark.parametrize("first", ["from search.report.figures import marks", "import search.report.figures.space"])
+@pytest.mark.parametrize("first", ["from search.report.plots import marks", "import search.report.plots.space"])
 def test_its_modules_are_imported_without_the_whole_catalogue(first):
     code = f"{first}; import sys; print('search.report.catalogue' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.report.figures.pace import pace_figure
+from search.report.plots.pace import pace_figure
 from search.report.sections.pace import CHARTS
 from search.report.tables.pace import MOST_STEPS, best_over_hours, best_over_time
 from search.report.tables.snapshot import Goal, NothingToShow, Snapshot

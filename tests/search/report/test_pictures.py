@@ -13,11 +13,11 @@ import pytest
 import report_run as runs
 from PIL import Image
 
-from search.report.pictures import fitted
 from search.report.sections.pictures import pictures
 from search.report.tables.ensemble import examples
 from search.report.tables.gallery import strip
 from search.report.tables.snapshot import snapshot
+from search.report.webp import fitted
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import report_run as runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.report.figures.seeds import seed_noise_figure
+from search.report.plots.seeds import seed_noise_figure
 from search.report.sections.stages import CHARTS
 from search.report.tables.seeds import MOST_CONFIGURATIONS, ahead, seed_noise
 from search.report.tables.snapshot import NothingToShow, snapshot

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import report_run as runs
 
-from search.report.figures.staging import stages_figure
+from search.report.plots.stages import stages_figure
 from search.report.sections.stages import CHARTS
 from search.report.tables.snapshot import NothingToShow, snapshot
 from search.report.tables.stages import MOST_STAGES, stages

@@ -10,7 +10,7 @@ import report_run as runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.report.figures.stopping import MOST_ROWS, rung_survival_figure, stopping_regret_figure
+from search.report.plots.stopping import MOST_ROWS, rung_survival_figure, stopping_regret_figure
 from search.report.sections.stopping import CHARTS
 from search.report.tables.regret import stopping_regret
 from search.report.tables.snapshot import NothingToShow, snapshot

@@ -17,7 +17,7 @@ from search.report.sections.answer import answer
 from search.report.sections.verdicts import verdicts
 from search.report.tables import costs as costs_tables
 from search.report.tables import ensemble as ensemble_tables
-from search.report.tables import progress, space
+from search.report.tables import progress, space, thinning
 from search.report.tables.parameters import Parameter, read_parameters
 from search.report.tables.snapshot import snapshot
 from search.report.wording import count, duration, fixed, literal, number, python_config
@@ -135,7 +135,7 @@ def test_many_curves_are_thinned_but_the_best_twenty_stay():
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=300), st.integers(4, 40))
 def test_thinning_keeps_the_ends_and_the_extremes(values, points):
     values = np.array(values)
-    kept = progress.thin(values, points)
+    kept = thinning.thin(values, points)
 
     assert len(kept) <= max(points, 4)
     assert kept[0] == 0

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.report.page import write_report
-from search.report.tables.progress import thin
 from search.report.tables.snapshot import snapshot
+from search.report.tables.thinning import thin
 from search.report.tables.trials import packed, trial_curves, trial_table
 from search.report.wording import duration, literal, number
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from search.report.figures.marks import HOVER, joined, log_axis, safe
-from search.report.figures.panels import stacked
-from search.report.figures.theme import LIGHT
+from search.report.plots.marks import HOVER, joined, log_axis, safe
+from search.report.plots.panels import stacked
+from search.report.plots.theme import LIGHT
 from search.report.wording import number
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from search.report.figures.labels import add_names
-from search.report.figures.marks import HOVER, log_axis, safe
-from search.report.figures.theme import LIGHT, base_layout
+from search.report.plots.labels import add_names
+from search.report.plots.marks import HOVER, log_axis, safe
+from search.report.plots.theme import LIGHT, base_layout
 from search.report.tables.snapshot import records
 from search.report.wording import capital, count, method_name, metric_name, metric_unit, number, with_unit
 

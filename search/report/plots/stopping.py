@@ -5,8 +5,8 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from search.report.figures.marks import HOVER, axis_title, safe, told_score
-from search.report.figures.theme import LIGHT, base_layout
+from search.report.plots.marks import HOVER, axis_title, safe, told_score
+from search.report.plots.theme import LIGHT, base_layout
 from search.report.tables.snapshot import Goal
 from search.report.wording import count, number, plain
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from search.report.figures.theme import LIGHT, base_layout
+from search.report.plots.theme import LIGHT, base_layout
 
 _BETWEEN = 74  # pixels from one panel to the next: the title of an axis and of a panel
 _TITLE, _LEGEND, _BOTTOM = 26, 30, 44

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from search.report.figures.marks import HOVER, axis_title, by_status, dots, safe, star, told_score, trial_hover
-from search.report.figures.theme import LIGHT, base_layout
+from search.report.plots.marks import HOVER, axis_title, by_status, dots, safe, star, told_score, trial_hover
+from search.report.plots.theme import LIGHT, base_layout
 from search.report.tables.progress import view_range
 from search.report.tables.snapshot import Goal
 from search.report.wording import count, duration

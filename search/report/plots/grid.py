@@ -7,10 +7,11 @@ import pandas as pd
 import plotly.graph_objects as go
 from scipy import ndimage
 
-from search.report.figures.marks import HOVER, safe, star, told_score, trial_hover
-from search.report.figures.theme import LIGHT, base_layout, colorscale
+from search.report.plots.marks import HOVER, safe, star, told_score, trial_hover
+from search.report.plots.theme import LIGHT, base_layout, colorscale
 from search.report.tables.parameters import Parameter
 from search.report.tables.snapshot import Goal
+from search.report.tables.thinning import first_and_evenly
 from search.report.wording import count, number
 
 MOST_DOTS = 300
@@ -184,9 +185,7 @@ def _dots(figure: go.Figure, table: pd.DataFrame, x: Parameter, y: Parameter, go
         ),
     )
     ranked = table.assign(kind=kinds, rank=table["score"] * -goal.sign).sort_values("rank", na_position="last")
-    if len(ranked) > MOST_DOTS:
-        rest = np.linspace(MOST_DOTS // 2, len(ranked) - 1, MOST_DOTS - MOST_DOTS // 2).astype(int)
-        ranked = ranked.iloc[[*range(MOST_DOTS // 2), *rest]]
+    ranked = ranked.iloc[first_and_evenly(len(ranked), MOST_DOTS, MOST_DOTS // 2)]
     looks = {"coarse": "circle", "beyond an edge": "square", "refined": "diamond", "failed": "x-thin"}
     for kind, symbol in looks.items():
         rows = ranked[(ranked["kind"] == kind) & ~ranked["is_best"]]

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from search.report.figures.labels import WIDE_ONLY
-from search.report.figures.marks import HOVER, safe
-from search.report.figures.theme import FONT, LIGHT, base_layout, colorscale
+from search.report.plots.labels import WIDE_ONLY
+from search.report.plots.marks import HOVER, safe
+from search.report.plots.theme import FONT, LIGHT, base_layout, colorscale
 from search.report.wording import method_name, number, with_unit
 
 _ON_A_TELEPHONE = 6  # members whose correlations have room as numbers

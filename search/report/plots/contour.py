@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from search.report.figures.marks import HOVER, safe, star, told_score
-from search.report.figures.theme import LIGHT, base_layout, colorscale
+from search.report.plots.marks import HOVER, safe, star, told_score
+from search.report.plots.theme import LIGHT, base_layout, colorscale
 from search.report.tables.parameters import Parameter
 from search.report.tables.snapshot import Goal
 from search.report.wording import number

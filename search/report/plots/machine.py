@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from search.report.figures.marks import HOVER, STATUS, by_status, log_axis, safe
-from search.report.figures.panels import stacked
-from search.report.figures.slots import MOST_LANES, NAMES, mark_breaks, sample, time_title
-from search.report.figures.theme import LIGHT, base_layout
+from search.report.plots.marks import HOVER, STATUS, by_status, log_axis, safe
+from search.report.plots.panels import stacked
+from search.report.plots.theme import LIGHT, base_layout
+from search.report.plots.timeline import MOST_LANES, NAMES, mark_breaks, sample, time_title
 from search.report.wording import count, number, time_unit
 
 MOST_DOTS = 300

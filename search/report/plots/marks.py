@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from search.report.figures.theme import LIGHT
+from search.report.plots.theme import LIGHT
 from search.report.tables.snapshot import Goal
 from search.report.wording import number, plain, with_unit
 

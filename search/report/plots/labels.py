@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from search.report.figures.theme import FONT, LIGHT
+from search.report.plots.theme import FONT, LIGHT
 
 # Not a font: the one mark on a text that Plotly hands on to the page, whose styles hide such texts where it is narrow.
 WIDE_ONLY = f"wide-only, {FONT}"

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from search.report.figures.marks import HOVER, STATUS, STATUS_NAMES, safe
-from search.report.figures.theme import LIGHT, base_layout, colorscale
+from search.report.plots.marks import HOVER, STATUS, STATUS_NAMES, safe
+from search.report.plots.theme import LIGHT, base_layout, colorscale
 from search.report.tables.attempts import busy_until
+from search.report.tables.thinning import evenly
 from search.report.wording import duration, time_unit
 
 MOST_BARS = 500
@@ -85,7 +86,7 @@ def sample(rows: pd.DataFrame, most: int, by: str = "value") -> pd.DataFrame:
     """At most so many rows, the extremes among them, the others evenly between."""
     if len(rows) <= most:
         return rows
-    return rows.sort_values(by).iloc[np.unique(np.linspace(0, len(rows) - 1, most).round().astype(int))]
+    return rows.sort_values(by).iloc[evenly(len(rows), most)]
 
 
 def _slot_rows(table: pd.DataFrame) -> pd.DataFrame:

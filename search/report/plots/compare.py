@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from search.report.figures.marks import HOVER, STATUS_NAMES, axis_title, safe, told_score
-from search.report.figures.theme import LIGHT, base_layout
+from search.report.plots.marks import HOVER, STATUS_NAMES, axis_title, safe, told_score
+from search.report.plots.theme import LIGHT, base_layout
 from search.report.tables.progress import view_range
 from search.report.tables.snapshot import Goal
 from search.report.wording import plain
