@@ -1,13 +1,14 @@
 """A prepared dataset, and its splits as arrays that every process of a machine shares.
 
-The drawings are decoded once per machine, split and size, into a cache of memory-mapped arrays; `prepare.py` writes
-what is read here.
+The drawings are decoded once per machine, split and size, into a cache of memory-mapped arrays; those of a dataset in a
+bucket are fetched for that, once per machine too. `prepare.py` writes what is read here.
 """
 
 import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from colorizer.bucket import Place
 from colorizer.images import MIN_SIDE, UnreadableImage, read_rgb, to_square
 
 FORMAT = "huetune-dataset"
@@ -65,11 +67,13 @@ class Dataset:
     """A folder written by `prepare`: `drawings.parquet` and `dataset.json`.
 
     Attributes:
-        folder: where it lies, absolute.
+        address: what names it on every machine that sees it: its absolute path, or its address in a bucket.
+        folder: where its files lie on this machine; of a dataset in a bucket, where they are fetched to.
         digest: SHA-256 of the Parquet file; two datasets of one digest hold the same drawings.
         counts: drawings per split.
     """
 
+    address: str
     folder: Path
     digest: str
     counts: dict[str, int]
@@ -78,20 +82,25 @@ class Dataset:
     def open(cls, path: str | Path) -> "Dataset":
         """Reads the description; no drawing is touched.
 
+        Args:
+            path: of its folder, or its address in a bucket: s3://bucket/data.
+
         Raises:
-            DatasetError: there is no dataset, it is of another format or version, or part of it is missing.
+            DatasetError: there is no dataset, it is of another format or version, part of it is missing, or the bucket
+                cannot be read.
         """
-        folder = Path(path).absolute()
-        description = _read_description(folder)
-        if not (folder / DRAWINGS_FILE).is_file():
-            raise DatasetError(f"{folder} has a {DESCRIPTION_FILE} but no {DRAWINGS_FILE}; {_HOW_TO_PREPARE}")
+        place = Place.of(path)
+        description = _read_description(place)
+        if not place.has(DRAWINGS_FILE):
+            raise DatasetError(f"{place} has a {DESCRIPTION_FILE} but no {DRAWINGS_FILE}; {_HOW_TO_PREPARE}")
         try:
             counts = {split: int(description["counts"][split]) for split in SPLITS}
-            return cls(folder, str(description["digest"]), counts)
+            digest = _digest(description["digest"])
         except (KeyError, TypeError, ValueError) as error:
             raise DatasetError(
-                f"{folder / DESCRIPTION_FILE} should hold a digest and counts of {', '.join(SPLITS)}; {_HOW_TO_PREPARE}"
+                f"{place}/{DESCRIPTION_FILE} should hold a digest and counts of {', '.join(SPLITS)}; {_HOW_TO_PREPARE}"
             ) from error
+        return cls(str(place), place.local or cache_folder() / f"{digest[:32]}-fetched", digest, counts)
 
     @property
     def drawings_file(self) -> Path:
@@ -156,13 +165,22 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _read_description(folder: Path) -> dict[str, Any]:
-    file = folder / DESCRIPTION_FILE
+def _digest(text: Any) -> str:
+    """Text of somebody else's that will name folders on this machine: nothing but what it says it is."""
+    if not re.fullmatch("[0-9a-f]{64}", str(text)):
+        raise ValueError(f"no SHA-256: {text!r}")
+    return str(text)
+
+
+def _read_description(place: Place) -> dict[str, Any]:
+    file = f"{place}/{DESCRIPTION_FILE}"
     try:
-        description = json.loads(file.read_text(encoding="utf-8"))
+        description = json.loads(place.read(DESCRIPTION_FILE))
+    except FileNotFoundError as error:
+        found = f"holds no {DESCRIPTION_FILE}" if place.is_folder() else "is no folder"
+        raise DatasetError(f"{place} is not a dataset (it {found}); {_HOW_TO_PREPARE}") from error
     except OSError as error:
-        found = "is no folder" if not folder.is_dir() else f"holds no {DESCRIPTION_FILE}"
-        raise DatasetError(f"{folder} is not a dataset (it {found}); {_HOW_TO_PREPARE}") from error
+        raise DatasetError(f"Expected to read {file}, but {error}. Correct the address or the rights to it.") from error
     except ValueError as error:
         raise DatasetError(f"{file} is not valid JSON ({error}); {_HOW_TO_PREPARE}") from error
     kind = (description.get("format"), description.get("version")) if isinstance(description, dict) else None
@@ -211,9 +229,14 @@ def _open_entry(entry: Path, count: int, size: int) -> Drawings | None:
 
 def _build_entry(dataset: Dataset, split: str, size: int, entry: Path) -> None:
     """Decodes a split into a new cache entry, in place of a damaged one. Its lock must be held."""
+    place = Place.of(dataset.address)
+    if place.local is None and not (
+        dataset.drawings_file.is_file() and sha256_of(dataset.drawings_file) == dataset.digest
+    ):
+        place.fetch(DRAWINGS_FILE, dataset.drawings_file)
     if (found := sha256_of(dataset.drawings_file)) != dataset.digest:
         raise DatasetError(
-            f"{dataset.drawings_file} has changed since it was written: its SHA-256 should start with "
+            f"{place}/{DRAWINGS_FILE} has changed since it was written: its SHA-256 should start with "
             f"{dataset.digest[:12]}, but starts with {found[:12]}. Copy or prepare the dataset again."
         )
     partial = entry.with_name(entry.name + ".partial")

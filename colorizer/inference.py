@@ -43,7 +43,7 @@ class Colorizer:
     Args:
         generator: ready to predict, on `device`.
         size: side in pixels of the drawings it was trained on.
-        data: folder of a dataset, or None where none will be asked for.
+        data: folder or address of a dataset, or None where none will be asked for.
         digest: of the dataset that is expected in `data`, or None for any.
         description: of its checkpoint; without one it cannot be saved or trained again.
     """
@@ -57,7 +57,7 @@ class Colorizer:
         self,
         generator: UNet,
         size: int,
-        data: Path | None = None,
+        data: str | Path | None = None,
         digest: str | None = None,
         device: str | torch.device = "cpu",
         description: Description | None = None,
@@ -215,7 +215,7 @@ class Colorizer:
         return np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
 
 
-def load_predictor(folder: Path, data: Path | None = None) -> Colorizer:
+def load_predictor(folder: Path, data: str | Path | None = None) -> Colorizer:
     """The colorizer of a checkpoint, on a GPU where there is one.
 
     Args:
@@ -230,7 +230,7 @@ def load_predictor(folder: Path, data: Path | None = None) -> Colorizer:
     path, digest = description.data.get("path"), description.data.get("digest")
     if data is not None:
         path, digest = data, None
-    return Colorizer(generator, description.config.size, Path(path) if path else None, digest, device, description)
+    return Colorizer(generator, description.config.size, path or None, digest, device, description)
 
 
 def colorize_image(predictor: Callable[[Floats], Floats], image: Image.Image, size: int) -> Image.Image:

@@ -81,7 +81,7 @@ def retrain(
     chosen = _chosen(everything, _checked_rows(rows, len(everything)), targets)
     # Whoever predicts a lot may have switched gradients off; this switches them on in either way.
     with torch.inference_mode(False):
-        trainer = Trainer(config, chosen, device, {"path": str(dataset.folder), "digest": dataset.digest})
+        trainer = Trainer(config, chosen, device, {"path": dataset.address, "digest": dataset.digest})
         trainer.train(config.total_steps)
         validation = dataset.split("val", config.size)
         scores = trainer.evaluate(validation) if len(validation) else None

@@ -49,11 +49,12 @@ def _peaks() -> dict[str, float]:
 class ColorizerTrial(tune.Trainable):
     """Trains one configuration; every report scores it on the validation split.
 
-    The configuration holds `data`, the absolute path of a prepared dataset that all machines can read, any fields of
-    `TrainingConfig`, and where a search method gives the trial a length of its own `training_iteration`, which stands
-    in for `total_reports`. A report holds the mean losses since the one before and, of the validation split,
-    mse, psnr (dB), ssim, ciede2000 and colourfulness (ratio to the true colours). Beside them stands the trial's peak
-    memory so far: memory_mib of its process, with all that Python and earlier trials hold there, and gpu_memory_mib.
+    The configuration holds `data`, the absolute path or the address of a prepared dataset that all machines can read,
+    any fields of `TrainingConfig`, and where a search method gives the trial a length of its own `training_iteration`,
+    which stands in for `total_reports`. A report holds the mean losses since the one before and, of the validation
+    split, mse, psnr (dB), ssim, ciede2000 and colourfulness (ratio to the true colours). Beside them stands the trial's
+    peak memory so far: memory_mib of its process, with all that Python and earlier trials hold there, and
+    gpu_memory_mib.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -71,7 +72,7 @@ class ColorizerTrial(tune.Trainable):
             training,
             dataset.split("train", training.size),
             device="cuda" if torch.cuda.is_available() else "cpu",
-            data={"path": str(dataset.folder), "digest": dataset.digest},
+            data={"path": dataset.address, "digest": dataset.digest},
         )
 
     def step(self) -> dict[str, Any]:

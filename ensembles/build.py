@@ -73,7 +73,7 @@ def build(
     ship: str | None = None,
     limits: Limits = _NO_LIMITS,
     trained: Trained = _NOTHING,
-    data: Path | None = None,
+    data: str | Path | None = None,
     by_reference: bool = False,
     gallery: Sequence[Exhibit] = (),
     cache: PredictionCache | None = None,

@@ -142,7 +142,7 @@ class Ensemble(Borrowing):
         (folder / ENSEMBLE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path, data: Path | None = None) -> Ensemble:
+    def load(cls, folder: Path, data: str | Path | None = None) -> Ensemble:
         """Load what `save` wrote; the same inputs then give the same bits. `data` as in `load_predictor`.
 
         Raises `CheckpointDamaged` where a file of a member is missing or changed, `CheckpointError` where
@@ -159,7 +159,7 @@ class Ensemble(Borrowing):
             raise CheckpointError(f"{folder / ENSEMBLE}: {error}") from error
 
 
-def load(folder: Path, data: Path | None = None) -> Predictor:
+def load(folder: Path, data: str | Path | None = None) -> Predictor:
     """Load whatever predicts in `folder`: an ensemble if it holds `ensemble.json`, else one checkpoint."""
     folder = Path(folder)
     return Ensemble.load(folder, data) if (folder / ENSEMBLE).is_file() else load_predictor(folder, data)
@@ -200,7 +200,7 @@ def _load_rule(folder: Path, content: Mapping[str, Any]) -> Combiner:
         raise CheckpointError(f"{folder / ENSEMBLE}: {error}.") from error
 
 
-def _load_members(folder: Path, content: Mapping[str, Any], data: Path | None) -> list[Member]:
+def _load_members(folder: Path, content: Mapping[str, Any], data: str | Path | None) -> list[Member]:
     path = folder / ENSEMBLE
     entries = content.get("members")
     if not isinstance(entries, list) or not entries:

@@ -25,7 +25,7 @@ VERSION = 1
 Array = npt.NDArray[Any]
 Scores = dict[str, Array]
 Output = Literal["colours", "dense", "values", "probabilities"]
-Loader = Callable[[Path, Path | None], "Predictor"]
+Loader = Callable[[Path, str | Path | None], "Predictor"]
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -197,7 +197,7 @@ def verify_checkpoint(folder: Path) -> Manifest:
     return manifest
 
 
-def load_predictor(folder: Path, data: Path | None = None) -> Predictor:
+def load_predictor(folder: Path, data: str | Path | None = None) -> Predictor:
     """Load the checkpoint in `folder` after comparing all its files with their digests.
 
     `data` is a dataset to use in place of the one the checkpoint was trained on. Raises `CheckpointDamaged`
@@ -207,7 +207,7 @@ def load_predictor(folder: Path, data: Path | None = None) -> Predictor:
     return open_verified(Path(folder), verify_checkpoint(folder), data)
 
 
-def open_verified(folder: Path, manifest: Manifest, data: Path | None = None) -> Predictor:
+def open_verified(folder: Path, manifest: Manifest, data: str | Path | None = None) -> Predictor:
     """Load a checkpoint whose files `verify_checkpoint` has just compared."""
     loader: Loader = _entry_point(manifest.predictor, folder).load()
     predictor = loader(folder, data)

@@ -158,7 +158,7 @@ def _write_lesson(path: Path, judge: Predictor, teacher: Predictor) -> None:
     lesson.flush()
 
 
-def _learn(master: Path, data: Path | None, lesson: Path, seed: int, folder: Path) -> None:
+def _learn(master: Path, data: str | Path | None, lesson: Path, seed: int, folder: Path) -> None:
     predictor = load_predictor(master, data)
     if not isinstance(predictor, Retrainable):
         raise ValueError(f"Expected a model that can be trained again in {master}, got none.")

@@ -69,7 +69,7 @@ def ensemble(
         bool, typer.Option("--by-reference", help="Leave the members where they are instead of copying them.")
     ] = False,
     data: Annotated[
-        Path | None, typer.Option(help="A dataset to use in place of the one the trials were trained on.")
+        str | None, typer.Option(help="A dataset to use in place of the one the trials were trained on.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the folds and of the intervals.")] = 0,
 ) -> None:

@@ -20,7 +20,7 @@ def search(data: str, trials: int = 10, reports: int = 5) -> Search:
             "norm": tune.choice(["batch", "group", "none"]),
             "dropout": tune.uniform(0, 0.3),
             "schedule": "constant",
-            "data": str(Dataset.open(data).folder),
+            "data": Dataset.open(data).address,
             "steps_per_report": 100,
             "total_reports": reports,
         },

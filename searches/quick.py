@@ -37,7 +37,7 @@ def search(
             "activation": tune.choice(["relu", "leaky", "silu"]),
             "flip": tune.choice([True, False]),
             "schedule": "constant",
-            "data": str(Dataset.open(data).folder),
+            "data": Dataset.open(data).address,
             "size": size,
             "batch_size": 8,
             "steps_per_report": steps,

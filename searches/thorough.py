@@ -54,7 +54,7 @@ def search(
         trainable=ColorizerTrial,
         space={
             "schedule": "constant",
-            "data": str(Dataset.open(data).folder),
+            "data": Dataset.open(data).address,
             "size": size,
             "batch_size": 8,
             "steps_per_report": steps,

@@ -55,7 +55,7 @@ def draw_gallery(
     judge: Predictor,
     exhibits: Sequence[Exhibit],
     positions: Collection[int],
-    data: Path | None = None,
+    data: str | Path | None = None,
     *,
     most: int = 3,
     say: Callable[[str], None] = lambda text: None,

@@ -86,7 +86,7 @@ class Crew:
     def __init__(
         self,
         candidates: Sequence[Candidate],
-        data: Path | None,
+        data: str | Path | None,
         cache: PredictionCache | None,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:

@@ -87,7 +87,7 @@ def gather(
     per_trial: int = 1,
     diverse: float = 0.0,
     *,
-    data: Path | None = None,
+    data: str | Path | None = None,
     cache: PredictionCache | None = None,
     folder: Path | None = None,
     say: Callable[[str], None] = lambda text: None,
@@ -136,7 +136,7 @@ def gathered(
     per_trial: int = 1,
     diverse: float = 0.0,
     *,
-    data: Path | None = None,
+    data: str | Path | None = None,
     cache: PredictionCache | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Iterator[list[Candidate]]:
@@ -216,7 +216,7 @@ def _diverse(
     scores: Sequence[float],
     top: int,
     diverse: float,
-    data: Path | None,
+    data: str | Path | None,
     cache: PredictionCache | None,
     say: Callable[[str], None],
 ) -> Sequence[int]:

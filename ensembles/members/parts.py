@@ -46,7 +46,7 @@ Train = Callable[[Job], None]
 Map = Callable[[Train, Iterable[Job]], Iterable[None]]
 
 
-def retrain(job: Job, data: Path | None = None) -> None:
+def retrain(job: Job, data: str | Path | None = None) -> None:
     """Train a job by the member itself. Raises `CheckpointError` for one that cannot be trained again."""
     predictor = load_predictor(job.checkpoint, data)
     if not isinstance(predictor, Retrainable):
