@@ -45,7 +45,8 @@ class Search:
         score: whether a trial counts by its "best" or by its "last" report.
         keep_checkpoints: trials of the run whose checkpoints are kept, the best ones.
         snapshots: checkpoints that are kept of each of them: the one it counts by, then the latest others.
-        max_failures: how often a trial that crashed is tried again before it counts as failed.
+        max_failures: how often a trial that crashed is tried again, from its checkpoint, before it counts as failed. A
+            machine that is lost is no crash of the trial: it goes on elsewhere, however often.
         seed: of the suggestions and, through `config["seed"]`, of the trials.
     """
 
@@ -63,7 +64,7 @@ class Search:
     score: Literal["best", "last"] = "best"
     keep_checkpoints: int = 8
     snapshots: int = 1
-    max_failures: int = 0
+    max_failures: int = 2
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -62,6 +62,30 @@ def explain(trace: str, *, number: int, config: Mapping[str, Any], resources: Ma
     return Failure("failed", _lost_process(said, number, log) or _named_error(lines))
 
 
+def says_machine_lost(text: str) -> bool:
+    """Whether Ray says that not the process alone, but the machine under it has gone."""
+    return bool(_NODE_GONE.search(text))
+
+
+def in_short(trace: str) -> str:
+    """What an attempt died of, to stand in a line with other things.
+
+    Args:
+        trace: as for `explain`.
+    """
+    lines = _last_attempt(trace)
+    text = "\n".join(line for line in lines if not line[:1].isspace())
+    if says_machine_lost(text):
+        return "its machine went away"
+    if _GPU_FULL.search(text):
+        return "it ran out of GPU memory"
+    if _LOW_ON_MEMORY.search(text) or any(_HOST_FULL.search(line) for line in text.splitlines()):
+        return "it ran out of the machine's memory"
+    if code := _EXIT_CODE.search(text):
+        return f"its process ended with exit code {code['code']}"
+    return "its process died" if _WORKER_GONE.search(text) else _named_error(lines)
+
+
 def _last_attempt(trace: str) -> list[str]:
     """The lines of the last failure in a file to which Ray adds each."""
     lines = [line for line in trace.splitlines() if line.strip()]
@@ -75,7 +99,8 @@ def _gpu_full(number: int, config: Mapping[str, Any], share: float, log: str) ->
     else:
         # A trial that reserved no GPU shared it with others unawares.
         other = f'give the trial a larger share: resources={{"gpu": {min(2 * share, 1) or 1:g}}}'
-    return f"Trial {number} ran out of GPU memory{_lower(config)} or {other}. Its log: {log}"
+    had = "" if share >= 1 else f" with {share:g} of a GPU" if share else " with no GPU reserved"
+    return f"Trial {number} ran out of GPU memory{had}{_lower(config)} or {other}. Its log: {log}"
 
 
 def _host_full(what: str, config: Mapping[str, Any], cpus: float, log: str) -> str:
@@ -93,11 +118,6 @@ def _lower(config: Mapping[str, Any]) -> str:
 
 def _lost_process(said: list[str], number: int, log: str) -> str | None:
     text = "\n".join(said)
-    if _NODE_GONE.search(text):
-        return (
-            f"The machine of trial {number} went away. Search(max_failures=1) tries such trials again."
-            f" What Ray says: {log}"
-        )
     if code := _EXIT_CODE.search(text):
         return (
             f"The process of trial {number} ended with exit code {code['code']}: something in it calls exit."

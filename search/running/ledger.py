@@ -36,12 +36,16 @@ class Snapshot:
 class Attempt:
     """One start of a trial, and what is known of the time until it was started again.
 
-    Times are seconds since 1970; `reported`, the last report's, and `node` are None before the first.
+    Times are seconds since 1970; `reported`, the last report's, and `node` are None before the first. An attempt that
+    was lost says when and why, and whether it was the trial's own fault; one that its session's end broke off does not.
     """
 
     started: float
     reported: float | None = None
     node: str | None = None
+    lost: float | None = None
+    why: str | None = None
+    crashed: bool = False
 
 
 @dataclass
@@ -83,6 +87,11 @@ class Entry:
     saved: dict[int, str] = field(default_factory=dict, repr=False)
 
     @property
+    def crashes(self) -> int:
+        """How often it has crashed by its own fault, and was tried again."""
+        return sum(attempt.crashed for attempt in self.attempts)
+
+    @property
     def named(self) -> frozenset[str]:
         """The folders in which checkpoints of it are kept, relative to the run."""
         return frozenset(snapshot.path for snapshot in self.snapshots) | ({self.kept} if self.kept else frozenset())
@@ -108,6 +117,7 @@ class Ledger:
             event: one of
                 "suggest": trial, number, config, suggestion, suggested_by;
                 "start": trial, time, resources;
+                "lost": trial, time, why, crashed (by its own fault), after which it starts again;
                 "config": trial, config: another than it began with;
                 "report": trial, iteration, seconds, node, value (None where the metric was unusable), time;
                 "checkpoint": trial, path, iteration, seconds: one to go on from;
@@ -127,6 +137,10 @@ class Ledger:
             entry.status, entry.started = "running", entry.started or _moment(event["time"])
             entry.resources = event["resources"]
             entry.attempts.append(Attempt(event["time"]))
+        elif kind == "lost":
+            entry.status = "interrupted"
+            attempt = entry.attempts[-1]
+            attempt.lost, attempt.why, attempt.crashed = event["time"], event["why"], event["crashed"]
         elif kind == "config":
             entry.config = event["config"]
         elif kind == "report":

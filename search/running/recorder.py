@@ -24,7 +24,7 @@ from search.method import SearchMethod, is_finite_number
 from search.params import Params, as_data, flatten, nest
 from search.records import scalars, table_of
 from search.run_folder import RunFolder
-from search.running.failures import explain
+from search.running.failures import explain, in_short
 from search.running.guard import AUTOMATIC, Guard
 from search.running.journal import Journal
 from search.running.keeper import Keeper, keep_beside, let_go
@@ -155,10 +155,18 @@ class Recorder(Callback):
         ended = "finished" if trial.trial_id in self.guard.complete else "stopped"
         self.end(self.ledger.entries[trial.trial_id], "failed" if failure else ended, failure)
 
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Note that an attempt was lost, and why; the trial starts again."""
+        entry = self.ledger.entries.get(trial.trial_id)
+        if entry is None or entry.status != "running":
+            return  # the machine went away before the trial could begin there
+        own = not getattr(trial, "machine_lost", False)
+        why = in_short(_trace(trial)) if own else "its machine went away"
+        self._note({"event": "lost", "trial": trial.trial_id, "time": time.time(), "why": why, "crashed": own})
+
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Note a trial that crashed for good."""
-        written = Path(trial.error_file).read_text(errors="replace") if trial.error_file else "no traceback"
-        trace = Text.from_ansi(written).plain
+        trace = _trace(trial)
         entry = self.ledger.entries[trial.trial_id]
         log = f"{self.folder.logs}/{entry.number:05d}.txt"
         self.folder.write_text(log, trace)
@@ -326,6 +334,12 @@ class Recorder(Callback):
         for folder in self.folder.folders(place):
             if folder.rsplit("/", 1)[-1].startswith("checkpoint_"):
                 self.folder.delete_folder(folder)
+
+
+def _trace(trial: Trial) -> str:
+    """What Ray Tune wrote about the ends of a trial's attempts."""
+    written = Path(trial.error_file).read_text(errors="replace") if trial.error_file else "no traceback"
+    return Text.from_ansi(written).plain
 
 
 def _as_data(config: Params) -> Params:

@@ -17,6 +17,7 @@ from ray.tune.search import Searcher, SearchGenerator
 from ray.tune.utils import flatten_dict, merge_dicts
 
 from search.params import Params
+from search.running.retried import RetriedTrial
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Unfinished:
     checkpoint: str | None
     iteration: int
     seconds: float
+    crashes: int = 0
 
 
 class TrialSource(SearchGenerator):
@@ -78,6 +80,7 @@ class TrialSource(SearchGenerator):
             trial = super().create_trial_if_possible(experiment_spec)
             if trial is None:
                 return None
+            RetriedTrial.take(trial)
             self._on_suggestion(trial)
         self._live.add(trial.trial_id)
         return trial
@@ -109,6 +112,7 @@ class TrialSource(SearchGenerator):
             experiment_tag=str(self._counter),
             trial_id=item.trial_id,
         )
+        RetriedTrial.take(trial, item.crashes)
         if item.checkpoint is not None:
             metrics = {TRAINING_ITERATION: item.iteration, TIME_TOTAL_S: item.seconds}
             # What tune.run(restore=...) sets: used until the trial has a checkpoint of this session, never deleted.

@@ -38,7 +38,7 @@ def unfinished_trials(recorder: Recorder, config: Callable[[Entry], Params]) -> 
             recorder.end(entry, "finished")
         else:
             seconds = entry.latest_seconds if checkpoint else 0.0
-            found.append(Unfinished(entry.trial_id, config(entry), checkpoint, at, seconds))
+            found.append(Unfinished(entry.trial_id, config(entry), checkpoint, at, seconds, entry.crashes))
     return found
 
 

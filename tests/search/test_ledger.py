@@ -136,16 +136,29 @@ def test_a_trial_counts_how_often_it_was_started_and_where_each_start_came_to() 
     def seen(node: str, at: float) -> Event:
         return reported("a", 1, 1.0) | {"node": node, "time": at}
 
-    again = started("a") | {"time": 5.0}
+    again, later = started("a") | {"time": 5.0}, started("a") | {"time": 9.0}
+    lost = {"event": "lost", "trial": "a", "time": 8.0, "why": "its machine went away", "crashed": False}
     alone = ledger_of(suggested("a", 1), started("a"), seen("n1", 2.0))
-    several = ledger_of(suggested("a", 1), started("a"), seen("n1", 2.0), again, seen("n2", 7.0))
-    [once], [twice] = alone.rows(), several.rows()
+    several = ledger_of(suggested("a", 1), started("a"), seen("n1", 2.0), again, seen("n2", 7.0), lost, later)
+    [once], [thrice] = alone.rows(), several.rows()
     assert (once["attempts"], once["history"]) == (1, None)
-    assert twice["attempts"] == 2
-    assert json.loads(twice["history"]) == [
-        {"started": 0.0, "reported": 2.0, "node": "n1"},
-        {"started": 5.0, "reported": 7.0, "node": "n2"},
+    assert thrice["attempts"] == 3
+    assert json.loads(thrice["history"]) == [
+        {"started": 0.0, "reported": 2.0, "node": "n1", "lost": None, "why": None, "crashed": False},
+        {"started": 5.0, "reported": 7.0, "node": "n2", "lost": 8.0, "why": "its machine went away", "crashed": False},
+        {"started": 9.0, "reported": None, "node": None, "lost": None, "why": None, "crashed": False},
     ]
+
+
+def test_a_trial_that_was_lost_does_not_run_and_only_its_own_crashes_are_counted() -> None:
+    def lost(crashed: bool) -> Event:
+        return {"event": "lost", "trial": "a", "time": 1.0, "why": "", "crashed": crashed}
+
+    ledger = ledger_of(suggested("a", 1), *(e for own in (True, False, True) for e in (started("a"), lost(own))))
+    assert ledger.entries["a"].status == "interrupted"
+    assert ledger.entries["a"].crashes == 2
+    ledger.apply(started("a"))
+    assert ledger.entries["a"].status == "running"
 
 
 def test_a_start_without_a_report_has_no_node() -> None:

@@ -20,9 +20,9 @@ def attempts(snap: Snapshot) -> pd.DataFrame:
     """A row for every start of a trial: number, attempt, of, node, start, end, status, why, is_best, slot, lane.
 
     `start` and `end` are seconds since the first start, less the breaks: long stretches in which nothing ran.
-    `status` is the trial's for its last attempt. An earlier one was "lost" (its process or machine died, or a
-    scheduler paused it) or "interrupted" (its session ended); it ends here with its last report, and where it made none
-    with the next start.
+    `status` is the trial's for its last attempt. An earlier one was "lost" (its process or machine died, as `why` says,
+    or a scheduler paused it) or "interrupted" (its session ended); it ends here when it was lost, else with its last
+    report, and where it made none with the next start.
     `node` is a name to show, such as "node 1 (10.0.0.3)", counted in order of first use; a start of which no report
     tells has none that is known, unless the run has but one. `slot` is the first place
     on the node that was free, from 1: trials side by side are in different slots. `lane` counts the slots of all
@@ -112,9 +112,9 @@ def _tried(last: dict[str, Any], tries: Sequence[dict[str, Any]], sessions: Sequ
         row = {**last, "attempt": place, "of": len(tries), "start": one["started"], "node": one.get("node")}
         if after is not None:
             broken_off = any(one["started"] < began <= after["started"] + 1 for began in sessions)
-            end = one.get("reported") or (one["started"] if broken_off else after["started"])
+            end = one.get("lost") or one.get("reported") or (one["started"] if broken_off else after["started"])
             status, why = ("interrupted", "the session ended") if broken_off else ("lost", "it was started again")
-            row |= {"end": end, "status": status, "why": why, "is_best": False}
+            row |= {"end": end, "status": status, "why": one.get("why") or why, "is_best": False}
         rows.append(row)
     return rows
 
