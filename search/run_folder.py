@@ -7,7 +7,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,6 +17,7 @@ import pyarrow.fs
 import pyarrow.parquet as pq
 
 from search.errors import RunError
+from search.patient import patient
 
 _UNFINISHED = ".part-"
 
@@ -59,12 +60,20 @@ class RunFolder:
                 f"Expected a new run name, but {folder.address!r} exists, and no run is ever overwritten."
                 f" Choose another with --name, or remove the folder."
             ) from None
+        except OSError as fault:
+            raise RunError(
+                f"Expected to reach the storage {storage!r}, got: {fault}. Correct --storage, or the rights to it."
+            ) from fault
         return folder
 
     @property
     def is_local(self) -> bool:
         """Whether other programs can open the files by their path."""
         return isinstance(self.fs, pyarrow.fs.LocalFileSystem)
+
+    def patient(self) -> RunFolder:
+        """The same run, whose bucket is asked again where it does not answer for a while."""
+        return replace(self, fs=patient(self.fs))
 
     @property
     def definition(self) -> str:

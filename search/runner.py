@@ -38,7 +38,7 @@ def run(
     """
     method = search.fresh_method()
     name = name or datetime.now().strftime("%Y-%m-%d-%H%M%S")
-    folder = RunFolder.create(storage, name)
+    folder = RunFolder.create(storage, name).patient()
     journal = Journal(folder)
     return Session(search, method, folder, journal, Record.begin(folder, search, name, source), console).run()
 
@@ -57,7 +57,7 @@ def resume(search: Search, run: str, *, more: int = 0, console: Console | None =
         Interrupted: Ctrl-C.
     """
     method = search.fresh_method()
-    folder = Results(run).folder
+    folder = Results(run).folder.patient()
     journal = Journal(folder)
     try:
         last_seen = max((event["time"] for event in journal.read() if "time" in event), default=None)

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from search.cluster.nodes import connect
 from search.errors import RunError
-from search.running.session import connect
 
 Item = TypeVar("Item")
 Done = TypeVar("Done")

@@ -1,7 +1,7 @@
 """What happened in a run, an event a line, written as it happens: what `resume` goes by.
 
 On a disk every event is with the operating system when `append` returns, so a driver that is killed loses none. In a
-bucket, where nothing can be appended to, events wait for `flush` and become a file of their own.
+bucket, where nothing can be appended to, events wait for `flush`, which writes the last part anew until it is large.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ except ImportError:  # Windows has no such locks; there two drivers of one run a
 
 Event = dict[str, Any]
 
+# A part in a bucket grows to this size: few enough files to read, little enough to write again.
+_PART_BYTES = 2**18
+
 _log = logging.getLogger(__name__)
 
 
@@ -40,7 +43,8 @@ class Journal:
         self._lock_file = self._lock() if folder.is_local else None
         self._earlier = [path for path in folder.files(folder.journal) if path.endswith(".jsonl")]
         self._written = len(self._earlier)
-        self._waiting: list[bytes] = []
+        # Of the part that grows in a bucket: what it holds, and whether all of that is there.
+        self._part, self._sent = bytearray(), True
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
         self._file = os.open(self._next_part(), flags, 0o644) if folder.is_local else None
 
@@ -63,15 +67,20 @@ class Journal:
         """Note an event."""
         line = json.dumps(event).encode() + b"\n"
         if self._file is None:
-            self._waiting.append(line)
+            self._part += line
+            self._sent = False
         else:
             os.write(self._file, line)
 
     def flush(self) -> None:
         """Send what waits to the bucket."""
-        if self._waiting:
-            self._folder.write_bytes(self._next_part(), b"".join(self._waiting))
-            self._waiting = []
+        if self._sent:
+            return
+        self._folder.write_bytes(self._path(self._written + 1), bytes(self._part))
+        self._sent = True
+        if len(self._part) >= _PART_BYTES:
+            self._written += 1
+            self._part = bytearray()
 
     def close(self) -> None:
         """Write the rest and let others have the run."""
@@ -98,4 +107,7 @@ class Journal:
 
     def _next_part(self) -> str:
         self._written += 1
-        return f"{self._folder.journal}/{self._written:08d}.jsonl"
+        return self._path(self._written)
+
+    def _path(self, part: int) -> str:
+        return f"{self._folder.journal}/{part:08d}.jsonl"

@@ -22,6 +22,8 @@ from search.space import Space
 _REDRAW_SECONDS = 0.5
 # Where nobody watches a terminal, one line now and then says the same.
 _LINE_SECONDS = 30.0
+# So long nothing may run before it is said what that means.
+_PATIENCE_SECONDS = 10.0
 # Showing may take this share of the driver's time, however many trials there are to count.
 _SHARE = 0.05
 
@@ -42,6 +44,7 @@ class Progress(Callback):
         self._began = self._shown = time.monotonic()
         self._earlier = recorder.ended
         self._ended = False
+        self._idle_since: float | None = None
         self._last_line, self._last_cost = "", 0.0
         self._live = Live(console=console, auto_refresh=False, transient=False) if console.is_terminal else None
 
@@ -82,6 +85,14 @@ class Progress(Callback):
         counts = Counter(row["status"] for row in rows)
         return counts, sum(counts[s] for s in ENDED)
 
+    def _waits(self, counts: Counter[str]) -> bool:
+        """Whether nothing runs, for longer than a machine that is there takes to begin."""
+        if counts["running"] or self._ended:
+            self._idle_since = None
+            return False
+        self._idle_since = self._idle_since or time.monotonic()
+        return time.monotonic() - self._idle_since > _PATIENCE_SECONDS
+
     def _best(self, rows: list[dict[str, Any]]) -> dict[str, Any] | None:
         scored = [row for row in rows if row["score"] is not None]
         choose: Any = min if self._recorder.ledger.mode == "min" else max
@@ -96,6 +107,8 @@ class Progress(Callback):
         ]
         if best:
             parts.append(f"best {self._recorder.guard.metric} {best['score']:.5g} (trial {best['number']})")
+        if self._waits(counts):
+            parts.append("waiting for a machine")
         return ", ".join([*parts, self._time(done)])
 
     def _table(self, rows: list[dict[str, Any]]) -> RenderableType:
@@ -117,6 +130,8 @@ class Progress(Callback):
                 states.append(f"{counts[state]} {state}   ", style=style if counts[state] else "dim")
         if self._trials is not None:
             table.add_row("trials", ProgressBar(total=self._trials, completed=done, width=40))
+        if self._waits(counts):
+            states.append("waiting for a machine", style="yellow")
         asked = "" if self._trials is None else f"of {self._trials} "
         table.add_row("", Text(f"{done} {asked}done   ").append_text(states))
         best = self._best(rows)

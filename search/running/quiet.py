@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import optuna
+from rich.console import Console
 
 from search.run_folder import RunFolder
 
@@ -28,13 +29,18 @@ _RAY_SETTINGS = {
 
 
 @contextmanager
-def quiet(folder: RunFolder) -> Iterator[None]:
-    """Send what Ray and Optuna have to say to the run's log, and put everything back afterwards."""
+def quiet(folder: RunFolder, console: Console) -> Iterator[None]:
+    """Send what Ray and Optuna have to say to the run's log, and put everything back afterwards.
+
+    A bucket that does not answer holds everything up: that is said on the console too.
+    """
     before = {name: os.environ.get(name) for name in _RAY_SETTINGS}
     os.environ.update(_RAY_SETTINGS)
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     loggers = [logging.getLogger(name) for name in ("ray", "ray.tune", "ray.train", "py.warnings", "search")]
+    bucket, aloud = logging.getLogger("search.bucket"), _Aloud(console)
+    bucket.addHandler(aloud)
     with TemporaryDirectory(prefix="huetune-") as scratch:
         path = Path(folder.log) if folder.is_local else Path(scratch) / "ray.log"
         handler = logging.FileHandler(path, mode="a", delay=True)
@@ -50,6 +56,7 @@ def quiet(folder: RunFolder) -> Iterator[None]:
             logging.captureWarnings(False)
             for logger, handlers, propagate in kept:
                 logger.handlers, logger.propagate = handlers, propagate
+            bucket.removeHandler(aloud)
             handler.close()
             optuna.logging.set_verbosity(verbosity)
             for name, value in before.items():
@@ -60,3 +67,14 @@ def quiet(folder: RunFolder) -> Iterator[None]:
             if not folder.is_local and path.exists():
                 with folder.fs.open_output_stream(folder.log) as out:
                     out.write(path.read_bytes())
+
+
+class _Aloud(logging.Handler):
+    """Says on a console what is logged."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.print(record.getMessage(), style="yellow")

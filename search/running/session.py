@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ from ray.tune.schedulers import PopulationBasedTraining, TrialScheduler
 from ray.tune.search import Searcher
 from rich.console import Console
 
+from search.cluster.nodes import check_seen_everywhere, connect, wait_for_nodes
 from search.definition import Search
 from search.errors import RunError
 from search.method import SearchMethod
@@ -88,7 +88,7 @@ class Session:
             Interrupted: Ctrl-C.
         """
         try:
-            with quiet(self._folder):
+            with quiet(self._folder, self._console):
                 self._fit()
         except (TuneError, RayError) as failure:
             self._close("failed")
@@ -125,6 +125,8 @@ class Session:
             stopped=self._guard.is_braked,
         )
         connect()
+        wait_for_nodes(_asked(self._search), self._console)
+        check_seen_everywhere(self._folder)
         if hint := idle_gpus(self._search, ray.cluster_resources()):
             self._console.print(hint, style="yellow")
         progress = Progress(self._recorder, self._record.trials, self._search.axes, self._console)
@@ -225,12 +227,6 @@ class Session:
         )
 
 
-def connect() -> None:
-    """Join the Ray cluster this process belongs to, or start a local one; nothing if that was done before."""
-    if not ray.is_initialized():
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-
-
 def idle_gpus(search: Search, available: Mapping[str, float]) -> str | None:
     """What to tell a user whose search leaves the GPUs of a cluster alone, None where there is nothing to tell."""
     gpus = available.get("GPU", 0)
@@ -240,6 +236,15 @@ def idle_gpus(search: Search, available: Mapping[str, float]) -> str | None:
         f"The cluster has {gpus:g} GPUs and the search does not say what a trial gets:"
         " Search(resources={'cpu': 2, 'gpu': 0.5}) gives each half of one."
     )
+
+
+def _asked(search: Search) -> list[dict[str, float]]:
+    """What a trial takes of a machine; nothing where the trainable decides on that by itself."""
+    if search.resources:
+        names = {"cpu": "CPU", "gpu": "GPU"}
+        return [{names.get(name, name): amount for name, amount in search.resources.items()}]
+    decides = inspect.isclass(search.trainable) and _overrides(search.trainable, "default_resource_request")
+    return [] if decides or hasattr(search.trainable, "_resources") else [{"CPU": 1}]
 
 
 def _told(events: list[Event]) -> list[Event]:
