@@ -14,7 +14,10 @@ from rich.table import Table
 from search.console import err, explained, out, setting
 from search.ensemble_command import ensemble, export
 from search.errors import RunError, SearchError
+from search.jobs_command import FollowOption, SharedOption, WorkingDirOption, go_on_there, list_jobs, logs, stop, submit
+from search.jobs_command import status as job_status
 from search.report_command import report
+from search.up_check_command import up_check
 
 if TYPE_CHECKING:
     from search.results import Results
@@ -88,15 +91,31 @@ DefinitionOption = Annotated[
 ]
 
 
+ClusterOption = Annotated[
+    str | None,
+    typer.Option("--address", metavar="URL", help="The dashboard of a cluster: go on there, as a job."),
+]
+
+
 @app.command()
 @explained(SearchError, RunError)
-def resume(run: RunArgument, definition: DefinitionOption = None) -> None:
+def resume(
+    run: RunArgument,
+    definition: DefinitionOption = None,
+    address: ClusterOption = None,
+    working_dir: WorkingDirOption = Path(),
+    shared: SharedOption = None,
+    follow: FollowOption = False,
+) -> None:
     """Go on with a run that ended before its time, in whatever way.
 
     Trials that ended stay as they are, those under way go on from their checkpoints, and the search method goes on
     as if nothing had happened. The definition is read again from its file.
     """
-    _go_on(run, definition)
+    if address is None:
+        _go_on(run, definition)
+    else:
+        go_on_there(run, definition, address, working_dir, shared, follow)
 
 
 @app.command()
@@ -105,9 +124,16 @@ def extend(
     run: RunArgument,
     trials: Annotated[int, typer.Option(min=1, help="How many more trials.", show_default=False)],
     definition: DefinitionOption = None,
+    address: ClusterOption = None,
+    working_dir: WorkingDirOption = Path(),
+    shared: SharedOption = None,
+    follow: FollowOption = False,
 ) -> None:
     """Add trials to a run; the search method knows all that the run has found."""
-    _go_on(run, definition, more=trials)
+    if address is None:
+        _go_on(run, definition, more=trials)
+    else:
+        go_on_there(run, definition, address, working_dir, shared, follow, more=trials)
 
 
 @app.command()
@@ -137,6 +163,16 @@ def results(
 app.command()(ensemble)
 app.command()(export)
 app.command()(report)
+app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    add_help_option=False,
+    options_metavar="[OPTIONS] [OPTIONS OF THE DEFINITION]",
+)(submit)
+app.command("list")(list_jobs)
+app.command("status")(job_status)
+app.command()(logs)
+app.command()(stop)
+app.command("up-check")(up_check)
 
 
 def _go_on(run: str, definition: Path | None, more: int = 0) -> None:
