@@ -262,7 +262,7 @@ def _options(file: str, folder: Path, arguments: list[str]) -> dict[str, Any]:
     from search.definition_options import parse_options
 
     with contextlib.chdir(folder), _importable(folder):
-        loaded = DefinitionFile.load(Path(file))
+        loaded = DefinitionFile.load(folder / file)
     _check_names(loaded)
     return parse_options(loaded, arguments)
 

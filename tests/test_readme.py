@@ -82,7 +82,10 @@ def test_every_command_the_readme_shows_exists() -> None:
 
     add_workload_commands()
     overview = CliRunner().invoke(app, ["--help"]).output
-    for command in set(re.findall(r"huetune ([a-z]+)", README + METHODS + ENSEMBLES + REPORT)) - {"searches", "brings"}:
+    for command in set(re.findall(r"huetune ([a-z-]+)", README + METHODS + ENSEMBLES + REPORT)) - {
+        "searches",
+        "brings",
+    }:
         assert f" {command} " in overview, command
 
 

@@ -135,6 +135,11 @@ def _with_what_ray_fills_in(given: Config) -> Config:
 
 
 def _what_ray_would_panic_at(given: Config) -> Iterator[Finding]:
+    for remote, local in given.get("file_mounts", {}).items():
+        if not (isinstance(remote, str) and isinstance(local, str)):
+            yield error(
+                ("file_mounts", remote), f"Expected REMOTE: LOCAL, two paths, got {remote!r}: {local!r}. Mend it."
+            )
     if given["provider"]["type"] == "local":
         yield from up_local.shape(given)
         return

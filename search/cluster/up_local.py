@@ -45,10 +45,11 @@ def check(config: dict[str, Any]) -> Iterator[Finding]:
             )
         seen.add(address)
     (node_type,) = config["available_node_types"].values()
-    if config["max_workers"] < node_type["min_workers"]:
+    wanted, most = node_type["min_workers"], config["max_workers"]
+    if most < wanted:
         yield error(
             ("max_workers",),
-            f"Expected max_workers of {node_type['min_workers']}, one for each of worker_ips, got {config['max_workers']}."
+            f"Expected max_workers of {wanted}, one for each of worker_ips, got {most}."
             " Remove the line, and Ray takes all of them.",
         )
     if "ssh_user" not in config["auth"]:

@@ -221,6 +221,13 @@ MUTATIONS = {
     ),
     "no token mode": ("RAY_AUTH_MODE=token ", "", "head_start_ray_commands", "Expected RAY_AUTH_MODE=token"),
     "no token": ("  ~/.ray/auth_token:", "  ~/.ray/other:", "file_mounts:", "Expected the token to be mounted"),
+    "a mount of a number": ("/search: search", "/search: 3", "/search: 3", "two paths, got '~/huetune/search': 3"),
+    "nothing set up": (
+        "\nsetup_commands:",
+        "\ninitialization_commands:",
+        "cluster_name:",
+        "install a nightly build of Ray",
+    ),
     "a mount of nothing": ("/search: search", "/search: serch", "serch", "Expected serch here"),
     "no autoscaling": (
         "--autoscaling-config=~/ray_bootstrap_config.yaml",
