@@ -49,7 +49,17 @@ def up_check(file: Path) -> list[Remark]:
         _remark(file, line, "error", f"Expected {key!r} once, but line {first} has it too. Remove one of them.")
         for key, first, line in lines.repeated_keys()
     }
-    remarks |= {_remark(file, lines.line(f.path), f.severity, f.message) for f in _findings(lines.data)}
+    remarks |= {
+        _remark(file, line, "error", f"Expected a word for a key, got {key}. Put it between quotes, or mend it.")
+        for key, line in lines.keys_that_are_no_words()
+    }
+    if remarks:
+        return _from_the_top(remarks)
+    remarks = {_remark(file, lines.line(f.path), f.severity, f.message) for f in _findings(lines.data)}
+    return _from_the_top(remarks)
+
+
+def _from_the_top(remarks: set[Remark]) -> list[Remark]:
     return sorted(remarks, key=lambda remark: (remark.line, remark.severity, remark.text))
 
 
@@ -136,10 +146,8 @@ def _with_what_ray_fills_in(given: Config) -> Config:
 
 def _what_ray_would_panic_at(given: Config) -> Iterator[Finding]:
     for remote, local in given.get("file_mounts", {}).items():
-        if not (isinstance(remote, str) and isinstance(local, str)):
-            yield error(
-                ("file_mounts", remote), f"Expected REMOTE: LOCAL, two paths, got {remote!r}: {local!r}. Mend it."
-            )
+        if not isinstance(local, str):
+            yield error(("file_mounts", remote), f"Expected a path on this machine, got {local!r}. Mend it.")
     if given["provider"]["type"] == "local":
         yield from up_local.shape(given)
         return

@@ -11,6 +11,7 @@ import yaml  # type: ignore[import-untyped]
 KeyPath = tuple[str | int, ...]
 
 _MERGE = "tag:yaml.org,2002:merge"
+_WORD = "tag:yaml.org,2002:str"
 
 
 class YamlFault(ValueError):
@@ -58,6 +59,22 @@ class YamlLines:
 
     def repeated_keys(self) -> Iterator[tuple[str, int, int]]:
         """Every key that its mapping has twice, with both lines; YAML readers keep the second and say nothing."""
+        for mapping in self._mappings():
+            first: dict[str, int] = {}
+            for key, _ in mapping.value:
+                if isinstance(key, yaml.ScalarNode) and key.value in first:
+                    yield key.value, first[key.value], _line(key)
+                elif isinstance(key, yaml.ScalarNode):
+                    first[key.value] = _line(key)
+
+    def keys_that_are_no_words(self) -> Iterator[tuple[str, int]]:
+        """Every key that YAML takes for a number, a truth or worse, as it is written, with its line."""
+        for mapping in self._mappings():
+            for key, _ in mapping.value:
+                if key.tag not in {_WORD, _MERGE}:
+                    yield str(key.value), _line(key)
+
+    def _mappings(self) -> Iterator[yaml.MappingNode]:
         seen: set[int] = set()
         waiting = [self._root] if self._root else []
         while waiting:
@@ -66,13 +83,8 @@ class YamlLines:
                 continue
             seen.add(id(node))
             if isinstance(node, yaml.MappingNode):
-                first: dict[str, int] = {}
-                for key, value in node.value:
-                    if isinstance(key, yaml.ScalarNode) and key.value in first:
-                        yield key.value, first[key.value], _line(key)
-                    elif isinstance(key, yaml.ScalarNode):
-                        first[key.value] = _line(key)
-                    waiting.append(value)
+                yield node
+                waiting.extend(value for _, value in node.value)
             elif isinstance(node, yaml.SequenceNode):
                 waiting.extend(node.value)
 

@@ -112,6 +112,7 @@ def test_what_is_mounted_is_enough_to_install_huetune(text: str) -> None:
 
 
 GPU = "      InstanceType: g6.xlarge "
+DISKS = AWS[AWS.index("      BlockDeviceMappings:") : AWS.index("      TagSpecifications:")]
 MUTATIONS = {
     # what is changed, into what, in which line the finding stands, and words of it
     "a key of Ray": (
@@ -172,6 +173,12 @@ MUTATIONS = {
         "resources: {CPU: 4, GPU: 1}",
         "no GPU of a m6i.xlarge",
     ),
+    "no type of machine": (
+        "      InstanceType: m6i.xlarge",
+        "      # none",
+        "node_config: &machine",
+        "Expected InstanceType",
+    ),
     "no image": ("      ImageId:", "      # ImageId:", "node_config: &machine", "Python 3.6"),
     "a strange image": ("ImageId: resolve:ssm:", "ImageId: ", "ImageId: /aws", "Expected an image such as ami-"),
     "no group": (
@@ -221,7 +228,7 @@ MUTATIONS = {
     ),
     "no token mode": ("RAY_AUTH_MODE=token ", "", "head_start_ray_commands", "Expected RAY_AUTH_MODE=token"),
     "no token": ("  ~/.ray/auth_token:", "  ~/.ray/other:", "file_mounts:", "Expected the token to be mounted"),
-    "a mount of a number": ("/search: search", "/search: 3", "/search: 3", "two paths, got '~/huetune/search': 3"),
+    "a mount of a number": ("/search: search", "/search: 3", "/search: 3", "Expected a path on this machine, got 3"),
     "nothing set up": (
         "\nsetup_commands:",
         "\ninitialization_commands:",
@@ -275,6 +282,12 @@ def test_a_mistake_in_the_file_for_aws_is_refused_and_its_line_named(name: str, 
 
 WARNINGS = {
     "no encryption": (", Encrypted: true", "", "Ebs:", "got Encrypted: not given"),
+    "disks as they come": (
+        DISKS,
+        "",
+        "node_config: &machine",
+        "Expected BlockDeviceMappings",
+    ),
     "encryption denied": ("Encrypted: true", "Encrypted: false", "Ebs:", "got Encrypted: false"),
     "IMDSv1": ("HttpTokens: required", "HttpTokens: optional", "HttpTokens", "IMDSv1"),
     "a spot head": (
@@ -340,6 +353,7 @@ LOCAL_MUTATIONS = {
         "max_workers: 1",
         "of 2, one for each",
     ),
+    "an address that is none": ("[192.168.1.11,", "[{},", "worker_ips", "Expected an address, got {}"),
     "no user": ("  ssh_user:", "  # ssh_user:", "auth:", "Expected auth.ssh_user"),
     "no key": ("  ssh_private_key:", "  # ssh_private_key:", "auth:", "Expected auth.ssh_private_key"),
     "a key that is not there": ("id_ed25519", "id_rsa", "id_rsa", "Expected a file ~/.ssh/id_rsa, found none"),
@@ -407,6 +421,7 @@ def test_nobody_is_asked(check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         "a: &a [*a]\n",
         "provider: {type: aws}\navailable_node_types: {a: 3}\n",
         "8: 9\nprovider: {type: aws}\n",
+        "provider: {type: aws}\navailable_node_types: {3: {}}\n",
     ],
 )
 def test_a_file_that_is_something_else_is_refused_in_words(text: str, check: Any) -> None:

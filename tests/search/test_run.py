@@ -327,7 +327,7 @@ def test_a_trial_that_runs_out_of_gpu_memory_says_so_and_the_search_goes_on(tmp_
     )
     table = search.run("hungry", str(tmp_path)).table()
     assert table["status"].tolist() == ["out of memory", "finished"]
-    assert "Trial 1 ran out of GPU memory at batch_size=64; lower it" in table["error"][0]
+    assert "Trial 1 ran out of GPU memory with no GPU reserved at batch_size=64; lower it" in table["error"][0]
     assert Path(tmp_path, "hungry", "logs", "00001.txt").exists()
 
 
