@@ -92,7 +92,7 @@ def _provider(provider: dict[str, Any]) -> Iterator[Finding]:
 def _machine(node_config: dict[str, Any], path: tuple[str, ...]) -> Iterator[Finding]:
     templated = "LaunchTemplate" in node_config
     image = node_config.get("ImageId")
-    if not templated and image in {None, "", "latest_dlami"}:
+    if not templated and image in (None, "", "latest_dlami"):
         yield error(
             (*path, "ImageId"),
             "Expected ImageId, found none: Ray's own image is Ubuntu 18.04 with Python 3.6, and huetune needs 3.11."

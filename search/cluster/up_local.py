@@ -25,6 +25,9 @@ def shape(given: dict[str, Any]) -> Iterator[Finding]:
     for key in ("head_ip", "worker_ips"):
         if key not in provider and "coordinator_address" not in provider:
             yield error(("provider",), f"Expected {key} for machines of one's own, found none. Add it below provider.")
+    for index, address in enumerate(provider.get("worker_ips", [])):
+        if not isinstance(address, str):
+            yield error(("provider", "worker_ips", index), f"Expected an address, got {address!r}. Mend it.")
     for key in ("available_node_types", "head_node_type"):
         if given.get(key):
             yield error((key,), f"Expected no {key}: machines of one's own are all of one type to Ray. Remove it.")

@@ -179,6 +179,12 @@ MUTATIONS = {
         "node_config: &machine",
         "Expected InstanceType",
     ),
+    "half a thing of EC2": (
+        GPU,
+        f"      CreditSpecification: {{}}\n{GPU}",
+        "CreditSpecification",
+        "Expected CpuCredits in CreditSpecification",
+    ),
     "no image": ("      ImageId:", "      # ImageId:", "node_config: &machine", "Python 3.6"),
     "a strange image": ("ImageId: resolve:ssm:", "ImageId: ", "ImageId: /aws", "Expected an image such as ami-"),
     "no group": (

@@ -109,6 +109,11 @@ def test_a_key_that_stands_twice_is_told_with_both_lines_wherever_it_is() -> Non
     assert YamlLines.parse(text).line(("a",)) == 5  # the one that counts
 
 
+def test_a_key_that_yaml_takes_for_something_else_than_a_word_is_told_with_its_line() -> None:
+    text = "a: 1\nb:\n  - on: 2\n  - {7: x, '8': y}\n  - <<: {c: 3}\n"
+    assert sorted(YamlLines.parse(text).keys_that_are_no_words()) == [("7", 4), ("on", 3)]
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
