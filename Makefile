@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := .demo
 
-.PHONY: setup demo test check format clean
+.PHONY: setup demo test test-cluster check format clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     run the main job on embedded drawings: draw, prepare, search, ensemble, report"
 	@echo "make test     run the tests"
+	@echo "make test-cluster  run those of a cluster whose machines fail; as root, on Linux"
 	@echo "make check    format, lint and types"
 	@echo "make setup    make .venv and install, if that is not done"
 	@echo "make clean    remove what the others made"
@@ -36,6 +37,9 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest $(ARGS)
+
+test-cluster: $(READY)
+	$(BIN)/python -m pytest -m live tests/cluster $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .
