@@ -143,13 +143,13 @@ def results(
     top: Annotated[int, typer.Option(min=1, help="How many trials to show.")] = 10,
 ) -> None:
     """Show the best trials of a run, finished or still going on."""
-    from search.results import Results
+    from search.results import Results, standing
 
     found = Results(run)
     definition, trials = found.definition, found.table()
     counts = ", ".join(f"{n} {status}" for status, n in trials["status"].value_counts().items())
     asked = f" of {definition['trials']}" if definition["trials"] is not None else ""
-    out.print(f"{definition['name']}: {definition['status']}; {counts or 'no trial yet'}{asked}")
+    out.print(f"{definition['name']}: {standing(found)}; {counts or 'no trial yet'}{asked}")
     varied = [n for n, axis in definition["space"].items() if axis["type"] != "constant"]
     best = trials[trials["score"].notna()].sort_values("score", ascending=definition["mode"] == "min").head(top)
     table = Table("trial", definition["metric"], "status", "iterations", "configuration", box=None)

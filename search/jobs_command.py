@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search.console import err, explained, interruptible, out
-from search.errors import NoFinishedTrialError, RunError, SearchError
+from search.errors import NoFinishedTrialError, RunError, SearchError, UnreachableError
 
 if TYPE_CHECKING:
     from search.cluster.jobs import Job, Jobs
@@ -312,11 +312,7 @@ def _check_free(jobs: Jobs, run: str) -> None:
         folder = RunFolder.open(run)
         taken = folder.exists(folder.root)
         missing = not folder.is_local and not folder.exists(folder.root.partition("/")[0])
-    except ValueError as fault:
-        raise RunError(
-            f"Expected an address such as s3://bucket/runs, got {run!r}: {fault}. Correct --storage."
-        ) from None
-    except OSError as fault:
+    except (UnreachableError, OSError) as fault:
         _warn_unreadable(run, fault)
         return
     if missing:
@@ -334,12 +330,12 @@ def _results(run: str) -> Results | None:
 
     try:
         return Results(run)
-    except OSError as fault:
+    except UnreachableError as fault:
         _warn_unreadable(run, fault)
         return None
 
 
-def _warn_unreadable(run: str, fault: OSError) -> None:
+def _warn_unreadable(run: str, fault: Exception) -> None:
     err.print(Text(f"{run} cannot be looked at from here, which the cluster may well do: {fault}", style="yellow"))
 
 
@@ -364,7 +360,7 @@ def _follow(jobs: Jobs, job: Job) -> None:
 
 def _standing(address: str) -> str:
     """How far a run has come, from its own files."""
-    from search.results import Results
+    from search.results import Results, standing
     from search.running.ledger import ENDED
 
     try:
@@ -373,16 +369,16 @@ def _standing(address: str) -> str:
         statuses = trials["status"]
         asked = "" if definition["trials"] is None else f" of {definition['trials']}"
         told = (
-            f"{address}: {definition['status']}, {statuses.isin(ENDED).sum()}{asked} trials ended,"
+            f"{address}: {standing(found)}, {statuses.isin(ENDED).sum()}{asked} trials ended,"
             f" {(statuses == 'running').sum()} under way"
         )
         with contextlib.suppress(NoFinishedTrialError):
             best = found.best
             told += f", best {definition['metric']} {best.score:.5g} (trial {best.number})"
+    except UnreachableError as fault:
+        return f"{address} cannot be read from here: {fault}"
     except RunError:
         return f"{address}: nothing yet"
-    except OSError as fault:
-        return f"{address} cannot be read from here: {fault}"
     return told
 
 
@@ -410,10 +406,10 @@ def _has_begun(address: str) -> bool:
 
     try:
         Results(address)
+    except UnreachableError:
+        return True
     except RunError:
         return False
-    except OSError:
-        return True
     return True
 
 

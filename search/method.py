@@ -45,6 +45,10 @@ class SearchMethod(Searcher):
         iterations: how many reports a full trial makes. A search sets it, and so does `stop={"training_iteration": n}`
             in a plain `tune.Tuner`; where neither does, the longest trial so far is taken for a full one.
         seed: of the suggestions, and of `config["seed"]`, which every trial is given unless the space has a `seed`.
+
+    Attributes:
+        told: all trials so far, by id, in the order of their suggestions.
+        running: those of them that have not ended.
     """
 
     # Whether the method ends by itself; then a search may leave the number of trials to it.
@@ -58,6 +62,7 @@ class SearchMethod(Searcher):
         self.iterations = iterations
         self.seed = seed
         self.told: dict[str, Told] = {}
+        self.running: dict[str, Told] = {}
         self._space: Space | None = None
         self._events: list[Event] = []
         self._longest = 0
@@ -216,7 +221,7 @@ class SearchMethod(Searcher):
                 {"event": "end", "trial", "failed"}, in their order.
         """
         _ = self.space
-        self.told, self._events, self._longest = {}, [], 0
+        self.told, self.running, self._events, self._longest = {}, {}, [], 0
         self.on_space()
         for event in events:
             self.play(event)
@@ -227,19 +232,20 @@ class SearchMethod(Searcher):
         if event["event"] == "suggest":
             known = {f.name for f in fields(Suggestion)}
             suggestion = Suggestion(**{k: v for k, v in event["suggestion"].items() if k in known})
-            self.told[trial_id] = Told(trial_id, len(self.told), suggestion)
+            told = self.told[trial_id] = self.running[trial_id] = Told(trial_id, len(self.told), suggestion)
             self._events.append(event)
-            self.on_suggestion(self.told[trial_id])
+            self.on_suggestion(told)
             return
-        told = self.told.get(trial_id)
         # A trial of somebody else's, or one that has ended already: Ray Tune may say so twice.
-        if told is None or told.state != "RUNNING":
+        if trial_id not in self.running:
             return
+        told = self.running[trial_id]
         self._events.append(event)
         if event["event"] == "report":
             told.reports[int(event["iteration"])] = float(event["value"])
             self._longest = max(self._longest, int(event["iteration"]))
         else:
+            del self.running[trial_id]
             self._judge(told, failed=event["failed"])
             self.on_end(told)
 

@@ -72,6 +72,7 @@ def report(
     found = [Results(run) for run in runs]
     if watch is None:
         _tell(_page(found, output, price, None), _files(found, data, figures))
+        _tell_abandoned(found)
         return
     pause = watch
 
@@ -90,6 +91,7 @@ def report(
     if under_way(found):
         err.print(Text(f"every {pause:g} s until the end of the run; Ctrl-C to leave it before", style="dim"))
     watching(build, found, pause, failed)
+    _tell_abandoned(found)
 
 
 def _page(runs: list[Results], output: Path | None, price: float | None, watch: float | None) -> Path | str:
@@ -124,6 +126,13 @@ def _lines(where: str, what: str, made: Exported) -> list[str]:
         f"{where}, {len(made.written)} {what}",
         *(f"left out: {name}: {reason}" for name, reason in made.left_out.items()),
     ]
+
+
+def _tell_abandoned(runs: list[Results]) -> None:
+    for run in runs:
+        if run.abandoned:
+            where = run.folder.address
+            err.print(Text(f"the driver of {where} is gone; to go on: huetune resume {where}", style="yellow"))
 
 
 def _tell(page: Path | str, told: list[str]) -> None:

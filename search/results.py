@@ -15,6 +15,7 @@ from search.finalists import Finalist, finalists
 from search.params import Params
 from search.records import concatenate
 from search.run_folder import RunFolder
+from search.running.lease import is_driven
 from search.running.ledger import FAILED, Snapshot
 
 FORMAT = "huetune-run"
@@ -73,6 +74,7 @@ class Results:
 
     Raises:
         RunError: there is no run, or one of a format this version cannot read.
+        UnreachableError: its storage does not answer, or does not let this process in.
     """
 
     def __init__(self, run: str | os.PathLike[str]) -> None:
@@ -87,9 +89,29 @@ class Results:
 
     @property
     def definition(self) -> dict[str, Any]:
-        """The search as data: metric, mode, space, versions, status."""
+        """The search as data: metric, mode, space, versions, status as its driver wrote it."""
         data = self.folder.read_json(self.folder.definition)
         return data if isinstance(data, dict) else {}
+
+    @property
+    def driven(self) -> bool | None:
+        """Whether a driver is at work on the run now, None where that cannot be told."""
+        return is_driven(self.folder)
+
+    @property
+    def status(self) -> str:
+        """How the run stands: running, finished, failed or interrupted, also where its driver could not write it."""
+        status = str(self.definition.get("status", "finished"))
+        if status == "running" and self.driven is False:
+            # A driver notes how a run ended before it lets go of it: by now, unless it was killed.
+            status = str(self.definition.get("status"))
+            return "interrupted" if status == "running" else status
+        return status
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether the driver of the run is gone, and could not even write that."""
+        return self.status == "interrupted" and self.definition.get("ended") is None
 
     def table(self) -> pd.DataFrame:
         """A row a trial, in the order they were made; empty before the first."""
@@ -252,3 +274,8 @@ class Results:
 
 def _has(row: pd.Series[Any], name: str) -> bool:
     return name in row and pd.notna(row[name])
+
+
+def standing(run: Results) -> str:
+    """The status of a run, for people."""
+    return "interrupted (its driver is gone)" if run.abandoned else run.status

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.fs
 import pyarrow.parquet as pq
 
-from search.errors import RunError
+from search.errors import RunError, UnreachableError
 from search.patient import patient
 
 _UNFINISHED = ".part-"
@@ -32,12 +32,24 @@ class RunFolder:
 
     @classmethod
     def open(cls, address: str | os.PathLike[str]) -> RunFolder:
-        """The run at a local path or at an address such as s3://bucket/runs/quick; it need not exist yet."""
+        """The run at a local path or at an address such as s3://bucket/runs/quick; it need not exist yet.
+
+        Raises:
+            RunError: that is no address.
+            UnreachableError: nobody tells where the bucket is.
+        """
         text = os.fspath(address)
-        if "://" in text:
-            fs, root = pyarrow.fs.FileSystem.from_uri(text)
-        else:
-            fs, root = pyarrow.fs.LocalFileSystem(), str(Path(text).resolve())
+        if "://" not in text:
+            return cls(pyarrow.fs.LocalFileSystem(), str(Path(text).resolve()), text)
+        try:
+            with _reached(text):
+                fs, root = pyarrow.fs.FileSystem.from_uri(_in_one_go(text))
+        except ValueError as fault:
+            raise RunError(
+                f"Expected an address such as s3://bucket/runs, got {text!r}: {fault}. Correct the address."
+            ) from None
+        if not root.strip("/"):
+            raise RunError(f"Expected an address such as s3://bucket/runs, got {text!r}. Name the bucket.")
         return cls(fs, root.rstrip("/"), text)
 
     @classmethod
@@ -50,7 +62,8 @@ class RunFolder:
         place, mark, query = storage.partition("?") if "://" in storage else (storage, "", "")
         folder = cls.open(f"{place.rstrip('/')}/{name}{mark}{query}")
         try:
-            if folder.exists(folder.root):
+            # In a bucket a driver that was killed before there was a run may have left its lease.
+            if folder.exists(folder.root if folder.is_local else folder.definition):
                 raise FileExistsError(folder.root)
             if folder.is_local:
                 os.makedirs(Path(folder.root).parent, exist_ok=True)
@@ -166,9 +179,10 @@ class RunFolder:
 
         Raises:
             RunError: the file is missing or is not JSON.
+            UnreachableError: the storage does not give it.
         """
         try:
-            with self.fs.open_input_stream(path) as source:
+            with _reached(self.address), self.fs.open_input_stream(path) as source:
                 return json.loads(source.read())
         except FileNotFoundError:
             raise RunError(
@@ -189,9 +203,10 @@ class RunFolder:
         Raises:
             FileNotFoundError: there is none.
             RunError: it is damaged.
+            UnreachableError: the storage does not give it.
         """
         try:
-            with self.fs.open_input_file(path) as source:
+            with _reached(self.address), self.fs.open_input_file(path) as source:
                 return pq.read_table(source)
         except pa.ArrowInvalid as damage:
             raise RunError(
@@ -251,6 +266,25 @@ class RunFolder:
             if self.exists(unfinished):
                 _discard(self.fs, unfinished)
             raise
+
+
+@contextmanager
+def _reached(address: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise  # an answer like any other
+    except OSError as fault:
+        raise UnreachableError(
+            f"Expected to read {address!r}, got: {fault}. Check the address, the network and the rights to it."
+        ) from fault
+
+
+def _in_one_go(address: str) -> str:
+    """Have S3 take small files by one request: by default Arrow needs three for each."""
+    if not address.startswith("s3://") or "allow_delayed_open" in address:
+        return address
+    return f"{address}{'&' if '?' in address else '?'}allow_delayed_open=true"
 
 
 def _discard(fs: pyarrow.fs.FileSystem, path: str) -> None:

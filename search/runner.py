@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from rich.console import Console
@@ -10,8 +12,10 @@ from search.definition import Search
 from search.results import Results
 from search.run_folder import RunFolder
 from search.running.journal import Journal
+from search.running.lease import Lease
 from search.running.record import Record, Source
 from search.running.session import Session
+from search.running.storage import in_words
 
 
 def run(
@@ -38,9 +42,12 @@ def run(
     """
     method = search.fresh_method()
     name = name or datetime.now().strftime("%Y-%m-%d-%H%M%S")
-    folder = RunFolder.create(storage, name).patient()
-    journal = Journal(folder)
-    return Session(search, method, folder, journal, Record.begin(folder, search, name, source), console).run()
+    console = console or Console(stderr=True)
+    folder = RunFolder.create(storage, name)
+    with _journal(folder, console) as journal:
+        record = Record.begin(folder.patient(), search, name, source)
+        session = Session(search, method, folder.patient(), journal, record, console)
+    return session.run()
 
 
 def resume(search: Search, run: str, *, more: int = 0, console: Console | None = None) -> Results:
@@ -57,12 +64,26 @@ def resume(search: Search, run: str, *, more: int = 0, console: Console | None =
         Interrupted: Ctrl-C.
     """
     method = search.fresh_method()
-    folder = Results(run).folder.patient()
-    journal = Journal(folder)
-    try:
+    console = console or Console(stderr=True)
+    folder = Results(run).folder
+    with _journal(folder, console) as journal:
         last_seen = max((event["time"] for event in journal.read() if "time" in event), default=None)
-        record = Record.go_on(folder, search, more, last_seen)
-    except BaseException:
-        journal.close()
-        raise
-    return Session(search, method, folder, journal, record, console).run()
+        record = Record.go_on(folder.patient(), search, more, last_seen)
+        session = Session(search, method, folder.patient(), journal, record, console)
+    return session.run()
+
+
+@contextmanager
+def _journal(folder: RunFolder, console: Console) -> Iterator[Journal]:
+    """The journal of a run, which no other driver can have; let go of again where the session does not come about."""
+
+    def say(text: str) -> None:
+        console.print(text, style="yellow")
+
+    with in_words(folder):
+        journal = Journal(folder.patient(), None if folder.is_local else Lease(folder, say))
+        try:
+            yield journal
+        except BaseException:
+            journal.close()
+            raise

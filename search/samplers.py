@@ -161,7 +161,7 @@ class Bayesian(OptunaSearcher):
             self._evolution.tell(seen.params, self._evidence.loss(seen, self._running(), self.iterations))
 
     def _running(self) -> list[Seen]:
-        return [self._seen(told) for told in self.told.values() if told.state == "RUNNING"]
+        return [self._seen(told) for told in self.running.values()]
 
     def _seen(self, told: Told) -> Seen:
         reported = told.reports and told.state != "FAIL"

@@ -105,7 +105,7 @@ class Stages(SearchMethod):
             if isinstance(proposed, Suggestion) or proposed is None:
                 return proposed
             # What the next stage begins with depends on the last trial of this one.
-            if index < len(self.stages) - 1 and any(told.state == "RUNNING" for told in self.told.values()):
+            if index < len(self.stages) - 1 and self.running:
                 return None
         return FINISHED
 

@@ -103,7 +103,7 @@ class OptunaSearcher(SearchMethod):
     def propose(self, number: int) -> Suggestion:
         """The point of this number, or what the sampler says, other than what is running where that can be."""
         fixed = self._points[number] if number < len(self._points) else {}
-        running = {_key(told.suggestion.values) for told in self.told.values() if told.state == "RUNNING"}
+        running = {_key(told.suggestion.values) for told in self.running.values()}
         shown = self.observations()
         for attempt in range(_ATTEMPTS):
             sampler, reason = self.sampler(number, attempt) if attempt < _OWN_WAY else self._chance(number, attempt)

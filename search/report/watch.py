@@ -12,7 +12,7 @@ _MOST_FAILURES = 5
 
 def under_way(runs: Sequence[RunReader]) -> bool:
     """Whether one of the runs still goes on."""
-    return any(run.definition.get("status") == "running" for run in runs)
+    return any(run.status == "running" for run in runs)
 
 
 def watch(

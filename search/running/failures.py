@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ _HOST_FULL = re.compile(
     r"^[\w.]*MemoryError\b|DefaultCPUAllocator: (can't allocate|not enough) memory|std::bad_alloc"
     r"|Cannot allocate memory"
 )
+_DISK_FULL = re.compile("|".join(re.escape(os.strerror(number)) for number in (errno.ENOSPC, errno.EDQUOT)))
 _ERROR = re.compile(r"[A-Za-z_][\w.<>]*(Error|Exception|Exit|Interrupt|Diverged)\b")
 # How Ray puts the death of a worker.
 _LOW_ON_MEMORY = re.compile(r"killed due to the node running low on memory")
@@ -59,12 +62,26 @@ def explain(trace: str, *, number: int, config: Mapping[str, Any], resources: Ma
     if any(_HOST_FULL.search(line) for line in said):
         what = f"Trial {number} ran out of the machine's memory"
         return Failure("out of memory", _host_full(what, config, share.get("cpu", 1.0), log))
+    if any(says_disk_full(line) for line in said):
+        why = f"Trial {number} found no room on a disk of its machine. Make room there. Its log: {log}"
+        return Failure("failed", why)
     return Failure("failed", _lost_process(said, number, log) or _named_error(lines))
 
 
 def says_machine_lost(text: str) -> bool:
     """Whether Ray says that not the process alone, but the machine under it has gone."""
     return bool(_NODE_GONE.search(text))
+
+
+def says_disk_full(text: str) -> bool:
+    """Whether a trial found no room on a disk."""
+    return bool(_DISK_FULL.search(text))
+
+
+def says_out_of_memory(text: str) -> bool:
+    """Whether a trial found no room in the memory of its GPU or of its machine."""
+    found = any(_GPU_FULL.search(line) or _HOST_FULL.search(line) for line in text.splitlines())
+    return found or bool(_LOW_ON_MEMORY.search(text))
 
 
 def in_short(trace: str) -> str:
@@ -79,7 +96,7 @@ def in_short(trace: str) -> str:
         return "its machine went away"
     if _GPU_FULL.search(text):
         return "it ran out of GPU memory"
-    if _LOW_ON_MEMORY.search(text) or any(_HOST_FULL.search(line) for line in text.splitlines()):
+    if says_out_of_memory(text):
         return "it ran out of the machine's memory"
     if code := _EXIT_CODE.search(text):
         return f"its process ended with exit code {code['code']}"

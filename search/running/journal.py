@@ -9,21 +9,22 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
-from search.errors import RunError
 from search.run_folder import RunFolder
-
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks; there two drivers of one run are not noticed
-    fcntl = None  # type: ignore[assignment]
+from search.running.lease import Lease, Lock
 
 Event = dict[str, Any]
 
 # A part in a bucket grows to this size: few enough files to read, little enough to write again.
 _PART_BYTES = 2**18
+# How long an event waits for the bucket: so many seconds, or longer where sending would take more than this share.
+_WAIT_SECONDS, _SHARE = 0.5, 0.1
+# Its number, and in a bucket the name of the driver that wrote it.
+_PART = re.compile(r"(\d{8})(?:-\w+)?\.jsonl")
 
 _log = logging.getLogger(__name__)
 
@@ -33,20 +34,33 @@ class Journal:
 
     Args:
         folder: the run.
+        lease: of a run in a bucket. On a disk the journal takes a lock by itself.
 
     Raises:
         RunError: another driver is at work on the run.
     """
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, lease: Lease | None = None) -> None:
         self._folder = folder
-        self._lock_file = self._lock() if folder.is_local else None
-        self._earlier = [path for path in folder.files(folder.journal) if path.endswith(".jsonl")]
-        self._written = len(self._earlier)
+        self._right = Lock(folder) if folder.is_local else lease
+        # Two drivers of a run in a bucket can never write over each other: each has files of its own.
+        self._own = f"-{lease.holder}" if lease else ""
         # Of the part that grows in a bucket: what it holds, and whether all of that is there.
         self._part, self._sent = bytearray(), True
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
-        self._file = os.open(self._next_part(), flags, 0o644) if folder.is_local else None
+        self._flushed, self._took = time.monotonic(), 0.0
+        self._file: int | None = None
+        try:
+            numbered = {path: _PART.fullmatch(path.rsplit("/", 1)[-1]) for path in folder.files(folder.journal)}
+            self._earlier = {path: int(named[1]) for path, named in numbered.items() if named}
+            self._written = max(self._earlier.values(), default=0)
+            if folder.is_local:
+                self._written += 1
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
+                self._file = os.open(self._path(self._written), flags, 0o644)
+        except BaseException:
+            self._release()
+            raise
+        self._size = 0
 
     def read(self) -> Iterator[Event]:
         """The events of earlier sessions, first to last. A line that was cut short by a crash is left out."""
@@ -63,51 +77,81 @@ class Journal:
                     continue
                 yield event
 
+    def check(self) -> None:
+        """To be called before anything is written to the run; what is below does it by itself.
+
+        Raises:
+            TakenOver: another driver has the run now.
+        """
+        if self._right is not None:
+            self._right.check()
+
     def append(self, event: Event) -> None:
-        """Note an event."""
+        """Note an event.
+
+        Raises:
+            OSError: the disk is full. The journal is as it was before.
+            TakenOver: another driver has the run now.
+        """
+        self.check()
         line = json.dumps(event).encode() + b"\n"
-        if self._file is None:
+        if self._file is not None:
+            self._append(self._file, line)
+        else:
             self._part += line
             self._sent = False
-        else:
-            os.write(self._file, line)
 
     def flush(self) -> None:
-        """Send what waits to the bucket."""
+        """Send what waits to the bucket.
+
+        Raises:
+            TakenOver: another driver has the run now.
+        """
+        self.check()
         if self._sent:
             return
+        began = time.monotonic()
         self._folder.write_bytes(self._path(self._written + 1), bytes(self._part))
         self._sent = True
+        self._flushed = time.monotonic()
+        self._took = self._flushed - began
         if len(self._part) >= _PART_BYTES:
             self._written += 1
             self._part = bytearray()
 
+    def flush_when_due(self) -> None:
+        """Send what has waited for half a second to the bucket, or for so long that sending takes little of the time.
+
+        Raises:
+            TakenOver: another driver has the run now.
+        """
+        if not self._sent and time.monotonic() - self._flushed >= max(_WAIT_SECONDS, self._took / _SHARE):
+            self.flush()
+
     def close(self) -> None:
         """Write the rest and let others have the run."""
-        self.flush()
-        for handle in (self._file, self._lock_file):
-            if handle is not None:
-                os.close(handle)
-        self._file = self._lock_file = None
-
-    def _lock(self) -> int:
-        os.makedirs(self._folder.journal, exist_ok=True)
-        lock = os.open(f"{self._folder.journal}/lock", os.O_WRONLY | os.O_CREAT, 0o644)
         try:
-            # The system lets go of it when the process ends, however it ends.
-            if fcntl is not None:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(lock)
-            raise RunError(
-                f"Expected a run that nobody is at work on, but {self._folder.address!r} is still going on."
-                " Wait for it, or stop its driver first."
-            ) from None
-        return lock
+            self.flush()
+        finally:
+            self._release()
 
-    def _next_part(self) -> str:
-        self._written += 1
-        return self._path(self._written)
+    def _append(self, file: int, line: bytes) -> None:
+        """All of a line or nothing of it: on a full disk there is room for a part of one."""
+        rest = line
+        try:
+            while rest:
+                rest = rest[os.write(file, rest) :]
+        except BaseException:
+            os.ftruncate(file, self._size)
+            raise
+        self._size += len(line)
+
+    def _release(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+        if self._right is not None:
+            self._right.release()
 
     def _path(self, part: int) -> str:
-        return f"{self._folder.journal}/{part:08d}.jsonl"
+        return f"{self._folder.journal}/{part:08d}{self._own}.jsonl"

@@ -66,9 +66,9 @@ class Keeper:
 
     def _to_give_way(self, entry: Entry) -> Entry | None:
         """Whose checkpoint has to go for one of `entry`, None while there is room."""
-        kept = [other for other in self._ledger.entries.values() if other.kept is not None]
-        if entry.kept is not None or len(kept) < self._keep:
+        if entry.kept is not None or len(self._ledger.kept) < self._keep:
             return None
+        kept = sorted(self._ledger.kept.values(), key=lambda other: other.number)
         return reduce(lambda worst, other: other if self._precedes(worst, worst.kept_score, other) else worst, kept)
 
     def _precedes(self, entry: Entry, value: float | None, other: Entry) -> bool:

@@ -109,6 +109,8 @@ class Ledger:
         self.mode = mode
         self.score = score
         self.entries: dict[str, Entry] = {}
+        # Those of which a checkpoint is kept: few, whatever the number of trials.
+        self.kept: dict[str, Entry] = {}
 
     def apply(self, event: Event) -> None:
         """Take up one event.
@@ -157,6 +159,9 @@ class Ledger:
             entry.kept, entry.kept_iteration, entry.kept_score = event["path"], event["iteration"], event["score"]
             if entry.kept is None:
                 entry.snapshots = ()
+                self.kept.pop(trial_id, None)
+            else:
+                self.kept[trial_id] = entry
         elif kind == "snapshots":
             entry.snapshots = tuple(Snapshot(**snapshot) for snapshot in event["snapshots"])
         elif kind == "end":

@@ -6,7 +6,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,6 +23,8 @@ _RAY_SETTINGS = {
     # Ctrl-C is ours: trials come to a checkpoint first.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    # Ray Tune's own state holds every trial, is written anew each time, and nobody reads it: at the end is enough.
+    "TUNE_GLOBAL_CHECKPOINT_S": "inf",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
@@ -43,7 +45,7 @@ def quiet(folder: RunFolder, console: Console) -> Iterator[None]:
     bucket.addHandler(aloud)
     with TemporaryDirectory(prefix="huetune-") as scratch:
         path = Path(folder.log) if folder.is_local else Path(scratch) / "ray.log"
-        handler = logging.FileHandler(path, mode="a", delay=True)
+        handler = _Log(path, mode="a", delay=True)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         kept = [(logger, logger.handlers[:], logger.propagate) for logger in loggers]
         try:
@@ -67,6 +69,17 @@ def quiet(folder: RunFolder, console: Console) -> Iterator[None]:
             if not folder.is_local and path.exists():
                 with folder.fs.open_output_stream(folder.log) as out:
                     out.write(path.read_bytes())
+
+
+class _Log(logging.FileHandler):
+    """A file that is worth less than the run: what a full disk has no room for is left out."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - its name in `logging`
+        """Nothing: by default a traceback goes to the terminal."""
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
 
 
 class _Aloud(logging.Handler):

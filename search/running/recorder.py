@@ -7,6 +7,7 @@ Tune itself keeps only what a trial under way needs.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pyarrow.fs import FileSelector
 from ray.tune import Callback, Checkpoint
 from ray.tune.experiment import Trial
 from ray.tune.result import NODE_IP, TIME_TOTAL_S, TRAINING_ITERATION
@@ -36,6 +38,8 @@ from search.running.study_file import StudyFile
 _SOON, _AT_LEISURE = 0.5, 5.0
 # Writing may take this share of the time.
 _SHARE = 0.05
+# How Ray Tune calls a checkpoint in the folder of its trial.
+_CHECKPOINT = re.compile(r"checkpoint_[^/]*")
 
 
 class Recorder(Callback):
@@ -79,6 +83,7 @@ class Recorder(Callback):
         self._obsolete: set[str] = set()
         self._configs: dict[str, Params] = {}
         self._ended = False
+        self._fault: Exception | None = None
         self._last_write, self._last_cost = clock(), 0.0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -102,8 +107,7 @@ class Recorder(Callback):
         for entry in self.ledger.entries.values():
             if entry.status == "running":
                 entry.status = "interrupted"
-            elif entry.status in ENDED:
-                self._sweep(entry)
+        self._sweep_sessions(self.folder.folders(self.folder.tune))
         self.write()
 
     def on_suggestion(self, trial: Trial) -> None:
@@ -160,9 +164,10 @@ class Recorder(Callback):
         entry = self.ledger.entries.get(trial.trial_id)
         if entry is None or entry.status != "running":
             return  # the machine went away before the trial could begin there
-        own = not getattr(trial, "machine_lost", False)
-        why = in_short(_trace(trial)) if own else "its machine went away"
-        self._note({"event": "lost", "trial": trial.trial_id, "time": time.time(), "why": why, "crashed": own})
+        excuse = getattr(trial, "excuse", None)
+        why = excuse or in_short(_trace(trial))
+        lost = {"event": "lost", "trial": trial.trial_id, "time": time.time(), "why": why}
+        self._note(lost | {"crashed": excuse is None})
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Note a trial that crashed for good."""
@@ -177,6 +182,14 @@ class Recorder(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: Checkpoint, **info: Any
     ) -> None:
         """Note what the trial can go on from, and keep it if it is among the best of the run."""
+        try:
+            self._take_checkpoint(trial, checkpoint)
+        except Exception as fault:
+            # Ray Tune logs what goes wrong in here, and nothing more: the next thing to note ends the run.
+            self._fault = fault
+            raise
+
+    def _take_checkpoint(self, trial: Trial, checkpoint: Checkpoint) -> None:
         entry = self.ledger.entries[trial.trial_id]
         self._note(
             {
@@ -195,6 +208,9 @@ class Recorder(Callback):
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Write what is due."""
+        if self._fault is not None:
+            raise self._fault
+        self._journal.flush_when_due()
         waited = self._clock() - self._last_write
         due = max(_SOON if self._ended else _AT_LEISURE, self._last_cost / _SHARE)
         if self._touched and waited >= due:
@@ -205,15 +221,15 @@ class Recorder(Callback):
         self.close()
 
     def close(self) -> None:
-        """Write the rest, and let others have the run."""
+        """Write the rest."""
         for entry in self.ledger.entries.values():
             if entry.status == "running":
                 entry.status = "interrupted"
                 self._touched[entry.trial_id] = entry
         self.write()
-        self._sweep_earlier_sessions()
+        # A session that was killed may have saved what no event tells of: it was killed before it could.
+        self._sweep_sessions(self.folder.folders(self.folder.tune)[:-1])
         self._study.close()
-        self._journal.close()
 
     def is_whole(self, trial_id: str) -> bool:
         """Whether a trial is to run its full length, because its score is averaged with others."""
@@ -266,6 +282,8 @@ class Recorder(Callback):
         self._last_cost = self._last_write - began
 
     def _note(self, event: Event) -> None:
+        if self._fault is not None:
+            raise self._fault
         entry = self.ledger.entries.get(event["trial"])
         before = entry.named if entry else frozenset()
         self._journal.append(event)
@@ -320,20 +338,18 @@ class Recorder(Callback):
 
     def _sweep(self, entry: Entry) -> None:
         for place in entry.places:
-            self._sweep_place(self.folder.inside(place))
+            for folder in self.folder.folders(self.folder.inside(place)):
+                if folder.rsplit("/", 1)[-1].startswith("checkpoint_"):
+                    self.folder.delete_folder(folder)
 
-    def _sweep_earlier_sessions(self) -> None:
-        """A session that was killed may have saved what no event tells of: it was killed before it could."""
-        ended = {entry.trial_id for entry in self.ledger.entries.values() if entry.status in ENDED}
-        for session in self.folder.folders(self.folder.tune)[:-1]:
-            for place in self.folder.folders(session):
-                if place.rsplit("/", 1)[-1] in ended:
-                    self._sweep_place(place)
-
-    def _sweep_place(self, place: str) -> None:
-        for folder in self.folder.folders(place):
-            if folder.rsplit("/", 1)[-1].startswith("checkpoint_"):
-                self.folder.delete_folder(folder)
+    def _sweep_sessions(self, sessions: Iterable[str]) -> None:
+        """Delete what sessions of Ray Tune left of trials that have ended: one listing each, however many they are."""
+        for session in sessions:
+            for found in self.folder.fs.get_file_info(FileSelector(session, recursive=True)):
+                trial_id, _, name = found.path.removeprefix(f"{session}/").partition("/")
+                entry = self.ledger.entries.get(trial_id)
+                if entry is not None and entry.status in ENDED and _CHECKPOINT.fullmatch(name):
+                    self.folder.delete_folder(found.path)
 
 
 def _trace(trial: Trial) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import ray
@@ -31,6 +33,7 @@ from search.running.progress import Progress
 from search.running.quiet import quiet
 from search.running.record import Record
 from search.running.recorder import Recorder
+from search.running.storage import Watch, full_disk, in_words, is_full
 from search.running.study_file import StudyFile
 from search.running.trial_source import TrialSource, Unfinished
 from search.running.unfinished import remind, rung_reports, unfinished_trials
@@ -66,6 +69,7 @@ class Session:
         console: Console | None = None,
     ) -> None:
         self._search, self._method, self._folder, self._record = search, method, folder, record
+        self._journal = journal
         self._console = console or Console(stderr=True)
         self._guard = Guard(search.metric, search.iterations, search.stoppers)
         self._recorder = Recorder(
@@ -84,24 +88,27 @@ class Session:
         """Run the session.
 
         Raises:
-            RunError: the trials never report the metric, or Ray cannot run them.
+            RunError: the trials never report the metric, Ray cannot run them, or there is no room left.
+            TakenOver: another driver has the run now.
             Interrupted: Ctrl-C.
         """
         try:
             with quiet(self._folder, self._console):
                 self._fit()
-        except (TuneError, RayError) as failure:
-            self._close("failed")
+        except KeyboardInterrupt:
+            self._close("interrupted")
+            raise Interrupted(self._how_to_go_on()) from None
+        except BaseException as failure:
+            full = is_full(failure)
+            self._close("interrupted" if full else "failed")
+            if full:
+                raise RunError(full_disk(self._folder)) from failure
+            if not isinstance(failure, TuneError | RayError):
+                raise
             reason = (str(failure).strip() or type(failure).__name__).splitlines()[-1]
             raise RunError(
                 f"Ray could not go on with the run {self._record.name!r}: {reason}. Its log: {self._folder.log}"
             ) from failure
-        except KeyboardInterrupt:
-            self._close("interrupted")
-            raise Interrupted(self._how_to_go_on()) from None
-        except BaseException:
-            self._close("failed")
-            raise
         return self._ended()
 
     def _fit(self) -> None:
@@ -120,6 +127,7 @@ class Session:
             self._folder.fs,
             unfinished,
             concurrent=self._search.concurrent,
+            checkpoints=_checkpoints(self._search.trainable, scheduler, self._search.snapshots),
             on_first=lambda: self._remind_scheduler(scheduler),
             on_suggestion=self._recorder.on_suggestion,
             stopped=self._guard.is_braked,
@@ -141,8 +149,8 @@ class Session:
         unfinished = unfinished_trials(self._recorder, self._config)
         if isinstance(self._method, SearchMethod):
             # Trials that were closed just now, because only the word of their end was missing.
-            for told in list(self._method.told.values()):
-                if told.state == "RUNNING" and self._recorder.ledger.entries[told.trial_id].status in ENDED:
+            for told in list(self._method.running.values()):
+                if self._recorder.ledger.entries[told.trial_id].status in ENDED:
                     self._method.play({"event": "end", "trial": told.trial_id, "failed": False})
         remind(self._guard.stop, self._events, self._recorder.ledger, unfinished, self._record.seconds)
         return unfinished
@@ -169,8 +177,18 @@ class Session:
         )
 
     def _close(self, status: str, ended_by: str | None = None) -> None:
-        self._recorder.close()
-        self._record.close(status, ended_by)
+        """Leave the run as whole as its storage allows, and let others have it.
+
+        Raises:
+            RunError: not everything could be written.
+            TakenOver: another driver has the run now; nothing is written.
+        """
+        with in_words(self._folder), closing(self._journal):
+            self._journal.check()
+            try:
+                self._recorder.close()
+            finally:
+                self._record.close(status, ended_by)
 
     def _how_to_go_on(self) -> str:
         asked = "" if self._record.trials is None else f" of {self._record.trials}"
@@ -220,8 +238,8 @@ class Session:
                 storage_filesystem=self._folder.fs,
                 stop=self._guard,
                 failure_config=tune.FailureConfig(max_failures=search.max_failures),
-                checkpoint_config=_checkpoints(trainable, scheduler, search.snapshots),
-                callbacks=[self._recorder, progress, Halt(self._guard, saves)],
+                checkpoint_config=replace(source.checkpoints, num_to_keep=None),
+                callbacks=[Watch(self._folder, self._journal), self._recorder, progress, Halt(self._guard, saves)],
                 verbose=0,
             ),
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 from pyarrow.fs import FileSystem
 from ray.train._internal.session import _TrainingResult
-from ray.tune import Checkpoint
+from ray.tune import Checkpoint, CheckpointConfig
 from ray.tune.experiment import Trial
 from ray.tune.experiment.config_parser import _create_trial_from_spec
 from ray.tune.result import TIME_TOTAL_S, TRAINING_ITERATION
@@ -22,7 +22,11 @@ from search.running.retried import RetriedTrial
 
 @dataclass(frozen=True)
 class Unfinished:
-    """A trial that goes on: with the same id and configuration, from its checkpoint if it has one."""
+    """A trial that goes on: with the same id and configuration, from its checkpoint if it has one.
+
+    Attributes:
+        earlier: iterations and places of checkpoints before that one, latest first.
+    """
 
     trial_id: str
     config: Params
@@ -30,6 +34,7 @@ class Unfinished:
     iteration: int
     seconds: float
     crashes: int = 0
+    earlier: tuple[tuple[int, str], ...] = ()
 
 
 class TrialSource(SearchGenerator):
@@ -40,6 +45,8 @@ class TrialSource(SearchGenerator):
         fs: where checkpoints lie.
         unfinished: trials to go on with.
         concurrent: trials under way at once at most; None for as many as fit.
+        checkpoints: when a trial is saved, and how many of its checkpoints Ray Tune keeps. The run is not to be told
+            of a number to keep: Ray Tune would save the state of all trials each time that one trial had made so many.
         on_first: called once, before the first trial, when the scheduler knows its metric.
         on_suggestion: told of every new trial before it begins.
         stopped: says that nothing new is to begin.
@@ -52,13 +59,14 @@ class TrialSource(SearchGenerator):
         unfinished: list[Unfinished],
         *,
         concurrent: int | None,
+        checkpoints: CheckpointConfig,
         on_first: Callable[[], None],
         on_suggestion: Callable[[Trial], None],
         stopped: Callable[[], bool],
     ) -> None:
         super().__init__(searcher)
         self._fs, self._unfinished = fs, list(unfinished)
-        self._concurrent = concurrent
+        self._concurrent, self.checkpoints = concurrent, checkpoints
         self._on_first: Callable[[], None] | None = on_first
         self._on_suggestion, self._stopped = on_suggestion, stopped
         self._live: set[str] = set()
@@ -74,6 +82,7 @@ class TrialSource(SearchGenerator):
             self._on_first = None
         if self._concurrent is not None and len(self._live) >= self._concurrent:
             return None
+        experiment_spec = experiment_spec | {"checkpoint_config": self.checkpoints}
         if self._unfinished:
             trial = self._go_on(self._unfinished.pop(0), experiment_spec)
         else:
@@ -112,10 +121,13 @@ class TrialSource(SearchGenerator):
             experiment_tag=str(self._counter),
             trial_id=item.trial_id,
         )
-        RetriedTrial.take(trial, item.crashes)
+        RetriedTrial.take(trial, item.crashes, [self._result(item, *one) for one in item.earlier])
         if item.checkpoint is not None:
-            metrics = {TRAINING_ITERATION: item.iteration, TIME_TOTAL_S: item.seconds}
             # What tune.run(restore=...) sets: used until the trial has a checkpoint of this session, never deleted.
-            checkpoint = Checkpoint(path=item.checkpoint, filesystem=self._fs)
-            trial._restore_checkpoint_result = _TrainingResult(checkpoint=checkpoint, metrics=metrics)
+            trial._restore_checkpoint_result = self._result(item, item.iteration, item.checkpoint)
         return trial
+
+    def _result(self, item: Unfinished, iteration: int, path: str) -> _TrainingResult:
+        # How long the trial took to earlier ones is not noted: about in proportion.
+        metrics = {TRAINING_ITERATION: iteration, TIME_TOTAL_S: item.seconds * iteration / item.iteration}
+        return _TrainingResult(checkpoint=Checkpoint(path=path, filesystem=self._fs), metrics=metrics)

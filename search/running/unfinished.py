@@ -8,6 +8,7 @@ from typing import Any
 from ray.tune.result import TRAINING_ITERATION
 
 from search.params import Params
+from search.run_folder import RunFolder
 from search.running.ledger import ENDED, Entry, Event, Ledger
 from search.running.recorder import Recorder
 from search.running.trial_source import Unfinished
@@ -38,8 +39,15 @@ def unfinished_trials(recorder: Recorder, config: Callable[[Entry], Params]) -> 
             recorder.end(entry, "finished")
         else:
             seconds = entry.latest_seconds if checkpoint else 0.0
-            found.append(Unfinished(entry.trial_id, config(entry), checkpoint, at, seconds, entry.crashes))
+            earlier = _earlier(recorder.folder, entry, at)
+            found.append(Unfinished(entry.trial_id, config(entry), checkpoint, at, seconds, entry.crashes, earlier))
     return found
+
+
+def _earlier(folder: RunFolder, entry: Entry, than: int) -> tuple[tuple[int, str], ...]:
+    """Checkpoints of a trial before one, latest first; Ray Tune keeps few, so that few are looked for."""
+    before = [(iteration, folder.inside(path)) for iteration, path in entry.saved.items() if iteration < than]
+    return tuple(one for one in before[:-4:-1] if folder.exists(one[1]))
 
 
 def remind(

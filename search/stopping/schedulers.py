@@ -215,13 +215,21 @@ class Closing(Around):
     def __init__(self, inner: TrialScheduler | None, closed: Callable[[], bool]) -> None:
         super().__init__(inner)
         self._is_closed = closed
+        self._going: list[Trial] = []
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """Pass on."""
+        self._going.append(trial)
+        super().on_trial_add(tune_controller, trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """The choice of the inner scheduler; none once the run is to end."""
+        # It is asked at every event, and would look through all trials of the run for one that waits.
+        self._going = [trial for trial in self._going if not trial.is_finished()]
         if not self._is_closed():
-            return super().choose_trial_to_run(tune_controller)
+            return super().choose_trial_to_run(View(tune_controller, get_trials=lambda: self._going))
         tune_controller.search_alg.set_finished()
-        for trial in tune_controller.get_trials():
+        for trial in self._going:
             if trial.status == Trial.PENDING:
                 # Ray Tune's table of results needs a folder for each trial, also for those that never began.
                 trial.init_local_path()

@@ -155,6 +155,24 @@ def test_two_ctrl_c_end_the_run_at_once(start: Any, tmp_path: Path) -> None:
     assert Results(tmp_path / "k").definition["status"] == "interrupted"
 
 
+def test_a_resumed_trial_goes_on_from_the_checkpoint_before_one_that_is_damaged(start: Any, tmp_path: Path) -> None:
+    options = ["--trials", "1", "--no-stop-early", "--pause", "0.5"]
+    process = start("run", SEARCH, "--name", "k", "--storage", tmp_path, *options)
+    wait_for(tmp_path / "k", lambda found: sum(event["event"] == "checkpoint" for event in found) == 3)
+    process.kill()
+    process.communicate()
+    latest = [event["path"] for event in events(tmp_path / "k") if event["event"] == "checkpoint"][-1]
+    (tmp_path / "k" / latest / "steps.json").write_text("")
+    again = start("resume", tmp_path / "k")
+    _, err = again.communicate(timeout=120)
+    assert again.returncode == 0, err
+    assert_whole(tmp_path / "k", 1)
+    [lost] = [event for event in events(tmp_path / "k") if event["event"] == "lost"]
+    assert lost["why"].startswith("its checkpoint after iteration 3 could not be loaded")
+    assert not lost["crashed"]
+    assert [e["iteration"] for e in events(tmp_path / "k") if e["event"] == "report"][-2:] == [3, 4]
+
+
 def asked_of(app: Any, path: str) -> bytes:
     """What a web application answers to a GET, asked as a web server would (PEP 3333)."""
     environ: dict[str, Any] = {"PATH_INFO": path}

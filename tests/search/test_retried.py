@@ -8,7 +8,9 @@ import pytest
 from ray import tune
 from ray.core.generated.common_pb2 import ActorDiedErrorContext, NodeDeathInfo
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError, RayTaskError, TaskCancelledError
+from ray.train._internal.session import _TrainingResult
 from ray.train._internal.storage import StorageContext
+from ray.tune import Checkpoint
 from ray.tune.experiment import Trial
 
 from search import Random, Results, Search
@@ -32,7 +34,7 @@ CUT_OFF = ActorUnavailableError("rpc error", b"a" * 16)
 
 
 def in_a_task(cause: Exception) -> RayTaskError:
-    return RayTaskError("train", "a traceback", cause)
+    return RayTaskError("train", f"a traceback\n{type(cause).__name__}: {cause}", cause)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +82,30 @@ def test_crashes_of_earlier_sessions_count_too(cluster: None, tmp_path: Path) ->
     trial = trial_of_ray(tmp_path)
     RetriedTrial.take(trial, crashes=2)
     trial.handle_error(PROCESS_DIED)
+    assert not trial.should_recover()
+
+
+def test_a_trial_goes_back_as_far_as_there_are_checkpoints_and_then_its_crashes_count(
+    cluster: None, tmp_path: Path
+) -> None:
+    results = [_TrainingResult(Checkpoint(str(tmp_path)), {"training_iteration": n}) for n in (3, 2, 1)]
+    trial = trial_of_ray(tmp_path)
+    RetriedTrial.take(trial, earlier=results[1:])
+    trial._restore_checkpoint_result = results[0]
+    for result in results:
+        assert trial.latest_checkpoint_result is result
+        trial.temporary_state.restoring_from = result
+        for error in (NODE_DIED, in_a_task(MemoryError())):  # says nothing of the checkpoint
+            trial.handle_error(error)
+            assert trial.latest_checkpoint_result is result
+        trial.run_metadata.num_failures = 0
+        trial.handle_error(in_a_task(ValueError("damaged")))
+        assert f"after iteration {result.metrics['training_iteration']} could not be loaded" in trial.excuse
+    assert trial.latest_checkpoint_result is None
+    for _ in range(3):
+        assert trial.should_recover()
+        trial.handle_error(in_a_task(ValueError("loss is NaN")))
+        assert trial.excuse is None
     assert not trial.should_recover()
 
 
@@ -164,3 +190,46 @@ def test_how_often_it_is_tried_again_can_be_said(cluster: None, tmp_path: Path) 
     trials = stumbling(tmp_path, crashes=5, max_failures=0).table()
     assert list(trials["attempts"]) == [1, 1]
     assert list(trials["error"]) == ["ValueError: stumbled for the 1. time"] * 2
+
+
+class Damaged(Stumbles):
+    """Crashes once at iteration 3, with its latest checkpoints cut short."""
+
+    def step(self) -> dict[str, Any]:
+        self.done += 1
+        once = Path(self.config["tally"]) / f"{self.trial_id}.once"
+        if self.done == 3 and not once.exists():
+            once.touch()
+            for file in sorted(once.parent.glob(f"runs/run/tune/*/{self.trial_id}/*/done.json"))[-self.config["cut"] :]:
+                file.write_text("")
+            raise ValueError("stumbled")
+        return {"loss": self.done * self.config["x"], "at": self.done}
+
+
+@pytest.mark.parametrize(("cut", "last"), [(1, 1), (2, None)])
+def test_a_trial_goes_on_from_the_checkpoint_before_one_that_is_damaged(
+    cluster: None, tmp_path: Path, cut: int, last: int | None
+) -> None:
+    search = Search(
+        trainable=Damaged,
+        space={"x": tune.uniform(1, 2), "cut": cut, "tally": str(tmp_path)},
+        metric="loss",
+        mode="min",
+        trials=2,
+        iterations=4,
+        method=Random(),
+        max_failures=1,
+    )
+    results = search.run("run", str(tmp_path / "runs"))
+    trials, measured = results.table(), results.measurements()
+    assert list(trials["status"]) == ["finished", "finished"]
+    for history in trials["history"]:
+        crash, *failed, _ = json.loads(history)
+        assert (crash["why"], crash["crashed"]) == ("ValueError: stumbled", True)
+        # That is said, and counts as no crash: one more would have been one too many.
+        said = "its checkpoint after iteration {} could not be loaded: json.decoder.JSONDecodeError: Expecting value"
+        assert [one["why"].startswith(said.format(2 - i)) for i, one in enumerate(failed)] == [True] * cut
+        assert not any(one["crashed"] for one in failed)
+    assert (measured["at"] == measured["iteration"]).all()
+    again = measured[measured["attempt"] == cut + 2].groupby("trial_id")["iteration"].min()
+    assert set(again) == {(last or 0) + 1}

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from ray import tune
+from ray.tune.execution.tune_controller import TuneController
 from ray.tune.schedulers import HyperBandScheduler, MedianStoppingRule, PopulationBasedTraining, TrialScheduler
 
 from search import Bayesian, Budget, NoFinishedTrialError, Patience, Random, Results, RunError, Search, asha
@@ -274,6 +275,23 @@ def test_a_run_that_is_not_there_or_from_another_version_is_named(tmp_path: Path
     (tmp_path / "search.json").write_text('{"form')
     with pytest.raises(RunError, match="Expected JSON"):
         Results(tmp_path)
+
+
+def test_ray_tune_writes_its_own_state_but_twice_and_nothing_of_trials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It holds all trials each time: written whenever one of them is saved, it takes most of the time of a long run.
+    periods, save = [], TuneController.save_to_dir
+
+    def noted(controller: TuneController) -> None:
+        save(controller)
+        periods.append(controller._checkpoint_manager._checkpoint_period)
+
+    monkeypatch.setattr(TuneController, "save_to_dir", noted)
+    results = run_search(quadratic(trials=6), storage=str(tmp_path), name="a")
+    assert periods == [math.inf, math.inf]
+    [state] = Path(results.folder.tune).glob("*/experiment_state-*.json")
+    assert json.loads(state.read_text())["trial_data"] == [["{}", "{}"]] * 6
 
 
 def test_a_run_shows_one_line_where_nobody_watches_a_terminal(

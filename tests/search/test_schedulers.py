@@ -261,12 +261,31 @@ def test_once_the_run_is_to_end_what_waits_is_held_and_what_runs_is_left_alone()
     closed = False
     scheduler = Closing(None, lambda: closed)
     controller = Held(runs, paused, waits)
+    for one in controller.trials:
+        scheduler.on_trial_add(controller, one)
     assert scheduler.choose_trial_to_run(controller) is waits
     assert did == []
     closed = True
     assert scheduler.choose_trial_to_run(controller) is None
     assert did == [("finished",), ("pause", "waits", "False"), ("PAUSED", "waits")]
     assert folders == ["waits"]
+
+
+def test_trials_that_have_ended_are_not_looked_through_for_one_to_run() -> None:
+    looked: list[str] = []
+
+    class Looks(FIFOScheduler):
+        def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+            looked.extend(trial.trial_id for trial in tune_controller.get_trials())
+            return super().choose_trial_to_run(tune_controller)
+
+    trials = [trial("ended"), trial("failed"), trial("runs"), trial("waits")]
+    controller, scheduler = Controller(*trials), Closing(Looks(), lambda: False)
+    for one, status in zip(trials, (Trial.TERMINATED, Trial.ERROR, Trial.RUNNING, Trial.PENDING), strict=True):
+        scheduler.on_trial_add(controller, one)
+        one.set_status(status)
+    assert scheduler.choose_trial_to_run(controller) is trials[-1]
+    assert looked == ["runs", "waits"]
 
 
 @pytest.mark.parametrize("inner", [ASHAScheduler(metric="m", mode="min"), HyperBandScheduler(), FIFOScheduler()])

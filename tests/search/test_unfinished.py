@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import fs
 
+from search.patient import Answer, _Patient
 from search.run_folder import RunFolder
 from search.running.guard import Guard
 from search.running.journal import Journal
@@ -39,6 +43,11 @@ def reported(trial: str, iteration: int, value: float) -> Event:
 def saved(trial: str, iteration: int) -> Event:
     path = f"tune/001/{trial}/checkpoint_{iteration:06d}"
     return {"event": "checkpoint", "trial": trial, "path": path, "iteration": iteration, "seconds": 100.0 * iteration}
+
+
+def ended(trial: str) -> Event:
+    how = {"status": "finished", "error": None, "ended_by": None}
+    return {"event": "end", "trial": trial, "time": 9.0, **how}
 
 
 def recorder_of(folder: RunFolder, *events: Event, iterations: int = 3) -> Recorder:
@@ -107,6 +116,45 @@ def test_checkpoints_that_no_row_names_are_swept_away(folder: RunFolder) -> None
     stray.mkdir(parents=True)
     recorder_of(folder, suggested("a", 1))
     assert not stray.exists()
+
+
+def test_what_sessions_left_of_trials_that_ended_is_swept_away_and_nothing_else(folder: RunFolder) -> None:
+    left = [Path(folder.tune, session, "a", "checkpoint_000099") for session in ("001", "002")]
+    stay = [Path(folder.tune, "001", *path) for path in (("a", "artifact"), ("b", "checkpoint_000099"))]
+    for place in (*left, *stay):
+        place.mkdir(parents=True)
+    recorder_of(folder, suggested("a", 1), started("a"), ended("a"), suggested("b", 2), started("b"))
+    assert not any(place.exists() for place in left)
+    assert all(place.exists() for place in stay)
+
+
+class Counting(_Patient):
+    """Files that count how often they are asked for anything: in a bucket each time is a request."""
+
+    asked = 0
+
+    def insist(self, operation: Callable[[], Answer]) -> Answer:
+        self.asked += 1
+        return super().insist(operation)
+
+
+def test_a_run_is_taken_up_with_as_many_requests_however_many_trials_have_ended(tmp_path: Path) -> None:
+    asked = []
+    for trials in (2, 20):
+        files = Counting(fs.LocalFileSystem(), 0.0)
+        folder = replace(RunFolder.open(tmp_path / str(trials)), fs=fs.PyFileSystem(files))
+        events: list[Event] = []
+        for number in range(trials):
+            trial = f"t{number}"
+            Path(folder.tune, "001", trial).mkdir(parents=True)
+            events += [suggested(trial, number), started(trial), reported(trial, 3, 1.0), saved(trial, 3), ended(trial)]
+        for written in (folder.measurements, folder.journal):
+            Path(written).mkdir()
+        recorder = recorder_of(folder)
+        before = files.asked
+        recorder.replay(events)
+        asked.append(files.asked - before)
+    assert asked[0] == asked[1] > 0
 
 
 def test_patience_remembers_the_reports_before_the_break(folder: RunFolder) -> None:

@@ -102,9 +102,10 @@ def _under_way(snap: Snapshot, spent: Costs) -> str:
     planned = snap.definition.get("trials")
     of = f" of {planned:,}" if isinstance(planned, int) else ""
     ended = f"{spent.trials - spent.running - spent.interrupted:,}{of} trials have ended"
+    gone = "" if snap.definition.get("ended") else " Its driver is gone: <code>huetune resume</code> goes on with it."
     texts = {
         "running": f"<strong>This search is still running.</strong> {ended}; the numbers below will change.",
-        "interrupted": f"<strong>This search was interrupted.</strong> {ended}; what they reported is below.",
+        "interrupted": f"<strong>This search was interrupted.</strong> {ended}; what they reported is below.{gone}",
         "failed": f"<strong>This search ended with an error.</strong> {ended}.",
     }
     return f'<p class="state">{texts[status]}</p>' if status in texts else ""

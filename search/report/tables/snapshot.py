@@ -46,6 +46,8 @@ class RunReader(Protocol):
 
     @property
     def definition(self) -> dict[str, Any]: ...
+    @property
+    def status(self) -> str: ...
     def table(self) -> pd.DataFrame: ...
     def measurements(self) -> pd.DataFrame: ...
     def log(self, number: int) -> str | None: ...
@@ -136,7 +138,8 @@ class Snapshot:
 
 def snapshot(results: RunReader) -> Snapshot:
     """Read a run once. Infinite and NaN scores become gaps; a run without trials gives empty tables."""
-    definition = results.definition
+    # A driver that was killed could not write that the run does not go on.
+    definition = results.definition | {"status": results.status}
     goal = Goal(str(definition.get("metric", "score")), definition.get("mode", "max") != "min")
     trials = _clean_trials(results.table())
     trials = with_dict_choices(definition.get("space") or {}, trials)

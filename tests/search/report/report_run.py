@@ -42,6 +42,10 @@ class SyntheticRun:
     logs: dict[int, str] = field(default_factory=dict)
     extras: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def status(self) -> str:
+        return str(self.definition.get("status", "finished"))
+
     def table(self) -> pd.DataFrame:
         return self.trials
 

@@ -19,6 +19,8 @@ from search.errors import RunError
 from search.report.page import report_html, write_report
 from search.report.watch import under_way, watch
 from search.results import Results
+from search.run_folder import RunFolder
+from search.running.lease import Lock
 
 WHOLE = runs.synthetic_run(60, iterations=6, ensemble=False)
 
@@ -62,6 +64,23 @@ def test_a_report_is_written_until_the_run_has_ended_and_once_after_that(tmp_pat
 
     assert built == [(True, 5), (True, 9), (False, 12)]
     assert clock.slept == [7.0, 7.0]
+
+
+def test_a_run_whose_driver_was_killed_is_not_watched_for_ever(tmp_path):
+    folder = write(tmp_path / "run", 5)
+    lock = Lock(RunFolder.open(folder))
+    built = []
+    watch(built.append, [Results(folder)], 1.0, pytest.fail, Clock(lock.release))  # as the system does for the dead
+    assert built == [True, False]
+
+    told = huetune("report", folder, "--watch", "1")
+    assert told.exit_code == 0
+    assert f"the driver of {folder} is gone; to go on: huetune resume {folder}" in told.stderr
+    page = (folder / "report.html").read_text()
+    assert "This search was interrupted" in page
+    assert "Its driver is gone" in page
+    assert "still running" not in page
+    assert "interrupted (its driver is gone)" in huetune("results", folder).stdout
 
 
 def test_a_run_that_has_ended_is_written_once(tmp_path):
