@@ -1,11 +1,12 @@
 """What kills cost: short searches on three machines, one kill in each, and every step of every trial accounted for.
 
 The machines, the cluster and the bucket are those of the tests (tests/cluster): Linux namespaces, `ray up`, a token,
-runs in moto's S3. Each round is a search of its own. At a random moment, once it has begun, something is killed: its driver, the
-process of a trial, Ray on a worker, a worker, or the head. Then it is brought to its end, by `huetune resume` where its
-driver is gone, and counted: trials and reports that are missing (lost), that are there twice (duplicated), or that hold
-another value than an undisturbed trial would have reported (wrong); steps that were made more than once; and seconds
-more than the median search that nothing disturbs, of which one is run in every ten rounds. Needs root.
+runs in moto's S3. Each round is a search of its own. At a random moment, once it has begun, something is killed: its
+driver, the process of a trial, Ray on a worker, a worker, the head; or the network of a worker is cut for a while, or
+the bucket falls silent. Then the search is brought to its end, by `huetune resume` where its driver is gone, and
+counted: trials and reports that are missing (lost), that are there twice (duplicated), or that hold another value than
+an undisturbed trial would have reported (wrong); steps that were made more than once; and seconds more than the median
+search that nothing disturbs, of which there is one in every ten rounds, and two before them. Needs root.
 """
 
 from __future__ import annotations
@@ -39,7 +40,17 @@ from search import Results
 from search.run_folder import RunFolder
 
 TRIALS = 8
-KINDS = {"driver": 4, "process of a trial": 4, "Ray on a worker": 4, "worker": 3, "head": 1}  # kind: how often
+# What is killed, and how often beside the others.
+KINDS = {
+    "driver": 5,
+    "process of a trial": 4,
+    "Ray on a worker": 4,
+    "worker": 3,
+    "network of a worker": 2,
+    "bucket": 1,
+    "head": 1,
+}
+AWAY_SECONDS = 10.0  # long enough for Ray to give a worker up
 UNDISTURBED = "nothing"
 # Of what dies as a process: its command line.
 KILLED = {
@@ -109,15 +120,25 @@ class Chaos:
     def strike(self, kind: str) -> tuple[bool, Callable[[], None]]:
         """Kill; whether there was anything to kill, and what is to be done before the search can go on."""
         head, workers = self.cluster.head, self.dice.sample(self.cluster.workers, 2)
-        worker = workers[0]
-        if kind in KILLED:
-            return any(kill(host, KILLED[kind]) for host in ([head] if kind == "driver" else workers)), _nothing
-        if kind == "worker":
-            worker.power_off()
-            worker.power_on()
-            return True, _nothing
-        head.power_off()
-        return True, self.bring_back
+        worker, after = workers[0], _nothing
+        match kind:
+            case "worker":
+                worker.power_off()
+                worker.power_on()
+            case "network of a worker":
+                worker.cut()
+                time.sleep(AWAY_SECONDS)
+                worker.mend()
+            case "bucket":
+                self.bucket.fall_silent()
+                time.sleep(AWAY_SECONDS)
+                self.bucket.speak_again()
+            case "head":
+                head.power_off()
+                after = self.bring_back
+            case _:
+                return any(kill(host, KILLED[kind]) for host in ([head] if kind == "driver" else workers)), after
+        return True, after
 
     def bring_back(self) -> None:
         """The head, on a disk that knows nothing."""
@@ -218,7 +239,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--rounds", type=int, default=100, help="searches with a kill each")
     parser.add_argument("--seed", type=int, default=0, help="of kinds, moments and machines")
-    parser.add_argument("--quick", action="store_true", help="five rounds, one of each kind")
+    parser.add_argument("--quick", action="store_true", help="one round of each kind")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
     options = parser.parse_args()
     if why := missing():

@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 import pyarrow as pa
 from pyarrow import fs
 
+from search.deletions import Deletions
+
 Answer = TypeVar("Answer")
 
 # How AWS, Google and whatever speaks S3 say: not now.
@@ -28,6 +30,9 @@ _AWAY = re.compile(
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 15.0
 # What is written goes up once it is whole; larger files wait for that on the disk.
 _IN_MEMORY = 16 * 2**20
+
+# Of all buckets: each checkpoint that a worker reports comes with a file system of its own.
+_deletions = Deletions()
 
 _log = logging.getLogger("search.bucket")
 
@@ -81,39 +86,49 @@ class _Patient(fs.FileSystemHandler):
         return str(self.files.normalize_path(path))
 
     def get_file_info(self, paths: list[str]) -> list[fs.FileInfo]:
+        _deletions.settle(*paths)
         return self.insist(lambda: self.files.get_file_info(paths))
 
     def get_file_info_selector(self, selector: fs.FileSelector) -> list[fs.FileInfo]:
+        _deletions.settle(selector.base_dir)
         return self.insist(lambda: self.files.get_file_info(selector))
 
     def create_dir(self, path: str, recursive: bool) -> None:
+        _deletions.settle(path)
         self.insist(lambda: self.files.create_dir(path, recursive=recursive))
 
     def delete_dir(self, path: str) -> None:
-        self.insist(lambda: self.files.delete_dir(path))
+        _deletions.begin(path, lambda: self.insist(lambda: self.files.delete_dir(path)))
 
     def delete_dir_contents(self, path: str, missing_dir_ok: bool = False) -> None:
+        _deletions.settle(path)
         self.insist(lambda: self.files.delete_dir_contents(path, missing_dir_ok=missing_dir_ok))
 
     def delete_root_dir_contents(self) -> None:
         raise NotImplementedError("nothing here empties a whole bucket")
 
     def delete_file(self, path: str) -> None:
+        _deletions.settle(path)
         self.insist(lambda: self.files.delete_file(path))
 
     def move(self, src: str, dest: str) -> None:
+        _deletions.settle(src, dest)
         self.insist(lambda: self.files.move(src, dest))
 
     def copy_file(self, src: str, dest: str) -> None:
+        _deletions.settle(src, dest)
         self.insist(lambda: self.files.copy_file(src, dest))
 
     def open_input_stream(self, path: str) -> pa.NativeFile:
+        _deletions.settle(path)
         return self.insist(lambda: self.files.open_input_stream(path))
 
     def open_input_file(self, path: str) -> pa.NativeFile:
+        _deletions.settle(path)
         return self.insist(lambda: self.files.open_input_file(path))
 
     def open_output_stream(self, path: str, metadata: Any) -> pa.NativeFile:
+        _deletions.settle(path)
         return pa.PythonFile(_Upload(self, path), mode="w")
 
     def open_append_stream(self, path: str, metadata: Any) -> pa.NativeFile:

@@ -98,6 +98,9 @@ def test_a_real_bucket_is_waited_for_and_holds_a_run(server: tuple[str, subproce
     run.write_text(run.inside("checkpoints/1/a"), "A")
     run.copy_folder(run.inside("checkpoints/1"), run.inside("checkpoints/2"))
     assert run.files(run.inside("checkpoints/2")) == [run.inside("checkpoints/2/a")]
+    run.delete_folder(run.inside("checkpoints/2"))
+    assert not run.exists(run.inside("checkpoints/2"))
+    run.copy_folder(run.inside("checkpoints/1"), run.inside("checkpoints/1"))  # deleted first, and there all the same
     with pytest.raises(FileNotFoundError):
         run.read_table(run.inside("none"))
 
