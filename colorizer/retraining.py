@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from colorizer.config import ARCHITECTURE, TrainingConfig
+from colorizer.config import TrainingConfig
 from colorizer.dataset import Dataset, Drawings
 from colorizer.sampling import to_pixels
 from colorizer.seeds import isolate
+from colorizer.settings.networks import ARCHITECTURE
 from colorizer.training import Trainer
 
 _OVERSHOOT = 1.0  # what a blend may lie beyond white or black; more is another unit

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from colorizer import checkpoint, metrics
-from colorizer.config import ARCHITECTURE, TrainingConfig, build_discriminator, build_generator
+from colorizer.config import TrainingConfig, build_discriminator, build_generator
 from colorizer.generator import UNet, placed, predict
 from colorizer.losses import adversarial_cost, discriminator_cost, reconstruction_cost
 from colorizer.optimizers import gradient_norm, load_memory, make_optimizer, memory_of, step_at
 from colorizer.sampling import Sampler, to_unit
+from colorizer.settings.networks import ARCHITECTURE
 
 if TYPE_CHECKING:
     from colorizer.dataset import Drawings
