@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -254,19 +255,20 @@ def main() -> None:
         with HostedCluster(place / "laptop") as cluster, Bucket(place / "bucket.log", SERVICES) as bucket:
             cluster.up()
             chaos = Chaos(cluster, bucket, dice, place)
-            for number, kind in enumerate(kinds):
-                while len(chaos.undisturbed) < 2 + number // 10:
-                    rounds.append(chaos.round(UNDISTURBED))
-                    chaos.undisturbed.append(rounds[-1].seconds)
-                rounds.append(chaos.round(kind))
-                print(f"{number + 1} of {len(kinds)}: {rounds[-1]}", file=sys.stderr, flush=True)
+            with suppress(KeyboardInterrupt):  # what was measured until then counts
+                for number, kind in enumerate(kinds):
+                    while len(chaos.undisturbed) < 2 + number // 10:
+                        rounds.append(chaos.round(UNDISTURBED))
+                        chaos.undisturbed.append(rounds[-1].seconds)
+                    rounds.append(chaos.round(kind))
+                    print(f"{number + 1} of {len(kinds)}: {rounds[-1]}", file=sys.stderr, flush=True)
     finally:
         shutil.rmtree(place, ignore_errors=True)
     median = statistics.median(chaos.undisturbed)
     rows = [row(kind, [one for one in rounds if one.killed == kind], median) for kind in (UNDISTURBED, *KINDS)]
     lost = [one.seconds - median for one in rounds if one.hit]
     summary = {
-        "rounds": len(kinds),
+        "rounds": len(rounds) - len(chaos.undisturbed),
         "seed": options.seed,
         "lost": sum(one.lost for one in rounds),
         "duplicated": sum(one.duplicated for one in rounds),

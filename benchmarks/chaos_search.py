@@ -42,7 +42,7 @@ class Counting(tune.Trainable):
         return True
 
 
-def search(log: str, trials: int = 8, seconds: float = 0.6, seed: int = 0) -> Search:
+def search(log: str, trials: int = 8, seconds: float = 0.5, seed: int = 0) -> Search:
     """A search of short trials.
 
     Args:
