@@ -229,4 +229,4 @@ def test_ray_down_leaves_no_process_on_any_machine(story: Story) -> None:
     def left() -> list[str]:
         return [process.command for host in hosts for process in host.processes("ray|python|huetune ")]
 
-    assert until(lambda: not left(), 120), left()
+    assert until(lambda: not left(), 240), left()
