@@ -11,6 +11,7 @@ processor's, so that other programs on the machine count as little as can be.
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,7 @@ def main() -> None:
     _, ours, half = rows
     names = ("speedup", "speedup_low", "speedup_high")
     summary = {name: ours[name] for name in names} | {"speedup_bf16": half["speedup"], **SETTING}
+    summary |= diagnosis(repeats=8 if options.quick else 30)
     finish(options, rows, summary)
 
 
@@ -102,8 +104,8 @@ def measure(repeats: int, steps: int) -> list[dict[str, Any]]:
     train = painted(256, config.size)
     loops: dict[str, Callable[[int], Losses]] = {
         "plain": PlainLoop(config, train).train,
-        "huetune": Trainer(config, train).train,
-        "huetune bf16": Trainer(replace(config, precision="bfloat16"), train).train,
+        "huetune": partial(Trainer(config, train).train, look=False),
+        "huetune bf16": partial(Trainer(replace(config, precision="bfloat16"), train).train, look=False),
     }
     first = {name: loop(3) for name, loop in loops.items()}  # also the warm-up
     seconds: dict[str, list[float]] = {name: [] for name in loops}
@@ -127,6 +129,31 @@ def measure(repeats: int, steps: int) -> list[dict[str, Any]]:
         }
         for name, times in seconds.items()
     ]
+
+
+def diagnosis(repeats: int) -> dict[str, float]:
+    """What it adds to a report's steps to look at the last of them, as a share, with a 95 % interval."""
+    config = TrainingConfig(schedule="constant", **SETTING)
+    trainer = Trainer(config, painted(256, config.size))
+    trainer.train(3)
+
+    def looked_at() -> None:
+        trainer.train(1)
+        trainer.examine()
+
+    seconds: list[list[float]] = []
+    for repeat in range(repeats):
+        times = {}
+        for what, work in [("step", lambda: trainer.train(1, look=False)), ("looked at", looked_at)][:: (-1) ** repeat]:
+            start = time.process_time()
+            work()
+            times[what] = time.process_time() - start
+        seconds.append([times["step"], times["looked at"]])
+    step, looked = np.array(seconds).T
+    rounds = np.random.default_rng(0).integers(0, repeats, (2000, repeats))
+    extra = np.median(looked[rounds], axis=1) / np.median(step[rounds], axis=1) - 1
+    low, share, high = np.quantile(extra, (0.025, 0.5, 0.975)) / config.steps_per_report
+    return {"diagnosis_share": float(share), "diagnosis_share_low": float(low), "diagnosis_share_high": float(high)}
 
 
 def ratio_interval(plain: NDArray[np.float64], ours: NDArray[np.float64]) -> dict[str, float]:

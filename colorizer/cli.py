@@ -1,4 +1,4 @@
-"""Commands that the colorizer adds to `huetune`: draw, prepare, colorize."""
+"""Commands that the colorizer adds to `huetune`: draw, prepare, check, colorize."""
 
 from __future__ import annotations
 
@@ -73,6 +73,51 @@ def prepare(
         if tally.count:
             out.print(f"passed over, {kind} without a partner of its name: {tally}")
     out.print(f"next: huetune run searches/quick.py --data {output} --name quick")
+
+
+def check(
+    context: typer.Context,
+    definition: Annotated[Path, typer.Argument(metavar="FILE", help="A Python file that defines a search.")],
+) -> None:
+    """Look for mistakes in the trainings of a search, before hours are spent on them.
+
+    Takes the options that FILE defines, as `huetune run` does. The first configuration that the search would try is
+    looked at on this machine, for about a minute: ranges of inputs and outputs, the order of the drawings, seeds, costs
+    at chance, gradients against finite differences; and whether one batch can be learned by heart, and if not, whether
+    it is for the learning rate.
+    """
+    from collections.abc import Mapping
+
+    from colorizer.dataset import Dataset
+    from colorizer.sanity import checks
+    from colorizer.trial import ColorizerTrial, training_config
+    from search import SearchError
+    from search.definition_file import DefinitionFile
+    from search.definition_options import parse_options
+
+    with explained(SearchError, ValueError, FileNotFoundError):
+        loaded = DefinitionFile.load(definition)
+        search = loaded.build(**parse_options(loaded, context.args))
+        config = search.fresh_method().suggest("check")
+        if search.trainable is not ColorizerTrial or not isinstance(config, Mapping):
+            raise SearchError(
+                f"Expected a search over ColorizerTrial in {definition}, found {search.trainable!r}. What is checked"
+                " are trainings of the colorizer."
+            )
+        training = training_config(config)
+        train = Dataset.open(config["data"]).split("train", training.size)
+        failed = 0
+        with steps("looking") as progress:
+            for one in checks(training, train, lambda name: progress.update(progress.task_ids[0], description=name)):
+                failed += not one.passed
+                out.print(f"{'ok    ' if one.passed else 'FAILED'}  {one.name}: {one.said}")
+    if failed:
+        raise typer.Exit(1)
+    out.print(f"next: huetune run {definition}")
+
+
+# The options of the definition are not this command's.
+check.context_settings = {"allow_extra_args": True, "ignore_unknown_options": True}  # type: ignore[attr-defined]
 
 
 def colorize(

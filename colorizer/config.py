@@ -11,6 +11,7 @@ import torch
 
 from colorizer.discriminator import PatchDiscriminator
 from colorizer.generator import UNet
+from colorizer.narrowing import narrow_to
 from colorizer.settings.costs import CostSettings
 from colorizer.settings.data import DataSettings
 from colorizer.settings.networks import NetworkSettings
@@ -68,15 +69,22 @@ _TYPES: dict[str, Any] = get_type_hints(TrainingConfig)
 
 def build_generator(config: TrainingConfig, rng: torch.Generator | None = None) -> UNet:
     """The generator of `config`, with fresh weights from `rng`, else from the config's seed."""
-    return UNet(
+    generator = UNet(
         channels=config.channels,
         levels=config.levels,
         norm=config.norm,
         activation=config.activation,
         dropout=config.dropout,
         upsample=config.upsample,
+        attention=config.attention,
+        initialization=config.initialization,
+        passes=config.passes,
+        confidence=config.confidence,
         rng=rng or torch.Generator().manual_seed(config.seed),
     )
+    if config.widths:
+        narrow_to(generator, config.widths)
+    return generator
 
 
 def build_discriminator(config: TrainingConfig, rng: torch.Generator | None = None) -> PatchDiscriminator:
@@ -85,5 +93,7 @@ def build_discriminator(config: TrainingConfig, rng: torch.Generator | None = No
         channels=config.discriminator_channels,
         layers=config.discriminator_layers,
         norm=config.discriminator_norm,
+        spectral=config.discriminator_spectral,
+        initialization=config.initialization,
         rng=rng or torch.Generator().manual_seed(config.seed),
     )

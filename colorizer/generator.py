@@ -1,29 +1,30 @@
 """The generator: a U-Net that turns line drawings into colours. Knows nothing of training or files."""
 
-import math
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Norm = Literal["batch", "instance", "group", "none"]
-Activation = Literal["relu", "leaky", "elu", "silu"]
-Upsampling = Literal["resize", "transposed"]
+from colorizer.layers import (
+    Activation,
+    Attention,
+    Initialization,
+    Norm,
+    Silent,
+    Upsampling,
+    falling,
+    initialize,
+    rising,
+    untouched_rng,
+)
 
 Network = TypeVar("Network", bound=nn.Module)
 
 PAPER = 1.0  # white, what lies around a drawing
 _WIDEST = 8  # channels stop doubling at this multiple of the first level's, as in pix2pix
-_SLOPE = 0.2  # of leaky ReLUs below zero, as in pix2pix
-_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "relu": nn.ReLU,
-    "leaky": lambda: nn.LeakyReLU(_SLOPE),
-    "elu": nn.ELU,
-    "silu": nn.SiLU,
-}
+# Natural logarithms of squared errors on [-1, 1]: from two steps of 8 bits to more than from black to white.
+_LEAST_LOG_VARIANCE, _MOST_LOG_VARIANCE = -8.0, 2.0
 
 
 class UNet(nn.Module):
@@ -37,11 +38,20 @@ class UNet(nn.Module):
         channels: channels of the first level, 1 or more.
         levels: number of halvings, 1 or more. Sizes that are no multiple of 2**levels cost as much as the
             next one.
-        norm: normalisation of every layer but the first, the deepest and the last.
-        activation: the nonlinearity between layers.
+        norm: normalisation of every layer but the first, the deepest and the last; see `norm_layers`.
+        activation: the nonlinearity between layers. "prelu" learns the slope below zero of each channel (He et al.
+            2015); "maxout" takes the larger of two features, which doubles the weights.
         dropout: share of features dropped in the deeper half of the way back, in [0, 1).
         upsample: "transposed" is one transposed convolution; "resize" repeats pixels, then convolves.
         rng: where the initial weights come from; the global generator is left untouched.
+        attention: let all places of the deepest level look at each other, see `Attention`.
+        initialization: how weights are drawn, see `initialize`.
+        passes: how often the network paints, 1 or more, with the same weights. From 2 on it sees, beside the lines,
+            the colours of the pass before; the first sees white paper.
+        confidence: tell a log-variance beside the colours, see `with_log_variance`.
+
+    Attributes:
+        confidence: whether it tells log-variances.
     """
 
     def __init__(
@@ -54,9 +64,16 @@ class UNet(nn.Module):
         dropout: float,
         upsample: Upsampling,
         rng: torch.Generator,
+        attention: bool = False,
+        initialization: Initialization = "he",
+        passes: int = 1,
+        confidence: bool = False,
     ) -> None:
         super().__init__()
         self.multiple = 2**levels
+        self.passes = passes
+        self.confidence = confidence
+        inputs = 1 if passes == 1 else 4  # lines, and the last picture
         widths = [channels * min(2**level, _WIDEST) for level in range(levels)]
         self.down = nn.ModuleList()
         self.up = nn.ModuleList()
@@ -64,34 +81,66 @@ class UNet(nn.Module):
             for level, width in enumerate(widths):
                 # The first sees raw pixels; the deepest may be one pixel small, too few for statistics.
                 inner = 0 < level < levels - 1
-                self.down.append(_down(widths[level - 1] if level else 1, width, norm if inner else "none", activation))
+                before = widths[level - 1] if level else inputs
+                self.down.append(falling(before, width, norm if inner else "none", activation))
             for level in reversed(range(levels)):
                 below = widths[level] if level == levels - 1 else 2 * widths[level]
-                up = _up(below, widths[max(level - 1, 0)], norm, activation, upsample)
+                up = rising(below, widths[max(level - 1, 0)], norm, activation, upsample)
                 if dropout and level >= levels / 2:
                     up.append(nn.Dropout(dropout))
                 self.up.append(up)
             # Two convolutions whose sum is that of the joined channels, without the copy that joins them.
             self.head = nn.Conv2d(channels, 3, 3, padding=1)
-            self.sketch = nn.Conv2d(1, 3, 3, padding=1, bias=False)
-        initialize(self, activation, rng)
+            self.sketch = nn.Conv2d(inputs, 3, 3, padding=1, bias=False)
+            self.deepest = Attention(widths[-1]) if attention else nn.Identity()
+            if confidence:  # silent: equally unsure of all, until errors are seen
+                self.doubt = Silent(channels, 1, 3, padding=1)
+        initialize(self, activation, rng, initialization)
 
     def forward(self, lines: Tensor) -> Tensor:
         """Colours (B, 3, H, W) in [-1, 1] for lines (B, 1, H, W) in [-1, 1]; any H and W of 1 or more."""
+        return self._painted(lines)[0]
+
+    def with_log_variance(self, lines: Tensor) -> tuple[Tensor, Tensor]:
+        """The colours and the logarithm (B, 1, H, W) of the squared error expected of each pixel's values.
+
+        After Nix and Weigend (1994) and Kendall and Gal (2017). It begins at 0 and lies in (-8, 2): bent, not cut, and
+        so slowly that whatever comes near an end finds back.
+
+        Raises:
+            ValueError: the network was made with confidence=False.
+        """
+        if not self.confidence:
+            raise ValueError("Expected a generator of confidence=True to tell log-variances, got one of False.")
+        colors, features = self._painted(lines)
+        told = self.doubt(features).float()[..., : lines.shape[2], : lines.shape[3]]  # (B, 1, H, W)
+        end = torch.where(told < 0, _LEAST_LOG_VARIANCE, _MOST_LOG_VARIANCE)
+        return colors, told / (1 + told / end)
+
+    def _painted(self, lines: Tensor) -> tuple[Tensor, Tensor]:
+        """Colours (B, 3, H, W), and the features (B, C, H', W') they were made of."""
         height, width = lines.shape[-2:]
         right, below = -width % self.multiple, -height % self.multiple
         if right or below:
             lines = F.pad(lines, (0, right, 0, below), value=PAPER)
+        if self.passes == 1:
+            colors, features = self._pass(lines)
+        else:
+            colors = torch.full_like(lines, PAPER).expand(-1, 3, -1, -1)
+            for _ in range(self.passes):
+                colors, features = self._pass(torch.cat((lines, colors), dim=1))
+        return colors[..., :height, :width], features
+
+    def _pass(self, given: Tensor) -> tuple[Tensor, Tensor]:
         seen = []
-        x = lines  # (B, 1, H', W')
+        x = given  # (B, 1 or 4, H', W')
         for down in self.down:
             x = down(x)
             seen.append(x)
-        x = self.up[0](seen.pop())
+        x = self.up[0](self.deepest(seen.pop()))
         for up in self.up[1:]:
             x = up(torch.cat((x, seen.pop()), dim=1))
-        x = torch.tanh(self.head(x) + self.sketch(lines))  # (B, 3, H', W')
-        return x[..., :height, :width]
+        return torch.tanh(self.head(x) + self.sketch(given)), x  # (B, 3, H', W'), (B, C, H', W')
 
 
 def placed(network: Network, device: str | torch.device) -> Network:
@@ -108,51 +157,9 @@ def predict(generator: UNet, lines: Tensor) -> Tensor:
     return colors.float()
 
 
-def norm_layers(norm: Norm, channels: int) -> list[nn.Module]:
-    """The normalisation of (B, channels, H, W) features by name: one layer, or none."""
-    if norm == "batch":
-        return [nn.BatchNorm2d(channels)]
-    if norm == "instance":
-        return [nn.InstanceNorm2d(channels, affine=True)]
-    if norm == "group":
-        return [nn.GroupNorm(math.gcd(channels, 8), channels)]
-    return []
-
-
-def make_activation(activation: Activation) -> nn.Module:
-    """The nonlinearity of this name."""
-    return _ACTIVATIONS[activation]()
-
-
-def untouched_rng() -> AbstractContextManager[None]:
-    """Inside, PyTorch's layers may draw their first weights without moving the global generator."""
-    return torch.random.fork_rng(devices=[])
-
-
-def initialize(network: nn.Module, activation: Activation, rng: torch.Generator) -> None:
-    """Fresh weights from `rng` alone: convolutions after He et al. (2015), biases zero; norms stay."""
-    gain = nn.init.calculate_gain("leaky_relu", _SLOPE) if activation == "leaky" else math.sqrt(2)
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            inputs = layer.in_channels * math.prod(layer.kernel_size)
-            if isinstance(layer, nn.ConvTranspose2d):  # of its taps, only every stride-th one meets an output pixel
-                inputs //= math.prod(layer.stride)
-            with torch.no_grad():
-                layer.weight.normal_(0, gain / math.sqrt(inputs), generator=rng)
-                if layer.bias is not None:
-                    layer.bias.zero_()
-
-
-def _down(before: int, after: int, norm: Norm, activation: Activation) -> nn.Sequential:
-    falls = nn.Conv2d(before, after, 4, stride=2, padding=1, bias=norm == "none")
-    return nn.Sequential(falls, *norm_layers(norm, after), make_activation(activation))
-
-
-def _up(before: int, after: int, norm: Norm, activation: Activation, upsample: Upsampling) -> nn.Sequential:
-    bias = norm == "none"
-    if upsample == "resize":
-        conv = nn.Conv2d(before, after, 3, padding=1, bias=bias)
-        rise: list[nn.Module] = [nn.Upsample(scale_factor=2), conv]
-    else:
-        rise = [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=bias)]
-    return nn.Sequential(*rise, *norm_layers(norm, after), make_activation(activation))
+@torch.no_grad()
+def predict_with_log_variance(generator: UNet, lines: Tensor) -> tuple[Tensor, Tensor]:
+    """The colours of `predict` and the log-variances (B, 1, H, W) beside them, see `UNet.with_log_variance`."""
+    generator.eval()
+    colors, log_variance = generator.with_log_variance(lines.contiguous(memory_format=torch.channels_last))
+    return colors.float(), log_variance

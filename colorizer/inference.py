@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageChops
 from scipy.ndimage import gaussian_filter
-from torch import nn
+from torch import Tensor, nn
 
 from colorizer import checkpoint, metrics
 from colorizer.checkpoint import CheckpointError, Description, load_generator
 from colorizer.dataset import Dataset, DatasetError
-from colorizer.generator import UNet, placed, predict
+from colorizer.generator import UNet, placed, predict, predict_with_log_variance
 from colorizer.images import to_square
 from colorizer.retraining import default_architecture, retrain, retraining_config
 from colorizer.sampling import to_floats, to_pixels
@@ -71,13 +71,18 @@ class Colorizer:
 
     def __call__(self, inputs: Floats) -> Floats:
         """Colours (B, 3, H, W) for lines (B, 1, H, W), float32 in [-1, 1]; any H and W."""
+        colors = np.empty((len(inputs), 3, *inputs.shape[2:]), np.float32)
+        for some, lines in self._lines(inputs):
+            colors[some] = predict(self._generator, lines).cpu().numpy()
+        return colors
+
+    def _lines(self, inputs: Floats) -> Iterator[tuple[slice, Tensor]]:
+        """Inputs (B, 1, H, W) as tensors on the device, a bounded number at a time, and where each part lies."""
         if inputs.ndim != 4 or inputs.shape[1] != 1:
             raise ValueError(f"Expected lines of shape (B, 1, H, W), got {inputs.shape}.")
-        colors = np.empty((len(inputs), 3, *inputs.shape[2:]), np.float32)
         for start in range(0, len(inputs), _AT_ONCE):
-            some = torch.tensor(inputs[start : start + _AT_ONCE], dtype=torch.float32, device=self._device)
-            colors[start : start + _AT_ONCE] = predict(self._generator, some).cpu().numpy()
-        return colors
+            some = slice(start, start + _AT_ONCE)
+            yield some, torch.tensor(inputs[some], dtype=torch.float32, device=self._device)
 
     @property
     def module(self) -> UNet:
@@ -104,7 +109,7 @@ class Colorizer:
         # What was scored were other weights.
         description = self.description and replace(self.description, metrics={})
         generator = placed(module, self._device).eval()
-        return Colorizer(generator, self.size, self._data, self._digest, self._device, description)
+        return type(self)(generator, self.size, self._data, self._digest, self._device, description)
 
     def save(self, folder: Path, /, **notes: Any) -> None:
         """Write a checkpoint that holds the generator only, enough to predict: `load_predictor` reads it.
@@ -215,8 +220,25 @@ class Colorizer:
         return np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
 
 
+class ConfidentColorizer(Colorizer):
+    """A colorizer that says how far off it expects to be; its generator was made with confidence=True."""
+
+    def with_log_variance(self, inputs: Floats) -> tuple[Floats, Floats]:
+        """Colours (B, 3, H, W) and the logarithm (B, 1, H, W) of the squared error expected of a pixel's values.
+
+        For lines (B, 1, H, W), all float32; the colours are those of a call. Ensembles weigh by it.
+        """
+        colors = np.empty((len(inputs), 3, *inputs.shape[2:]), np.float32)
+        told = np.empty((len(inputs), 1, *inputs.shape[2:]), np.float32)
+        for some, lines in self._lines(inputs):
+            colors[some], told[some] = (
+                part.cpu().numpy() for part in predict_with_log_variance(self._generator, lines)
+            )
+        return colors, told
+
+
 def load_predictor(folder: Path, data: str | Path | None = None) -> Colorizer:
-    """The colorizer of a checkpoint, on a GPU where there is one.
+    """The colorizer of a checkpoint, on a GPU where there is one; a `ConfidentColorizer` where it tells confidence.
 
     Args:
         folder: the checkpoint.
@@ -230,7 +252,8 @@ def load_predictor(folder: Path, data: str | Path | None = None) -> Colorizer:
     path, digest = description.data.get("path"), description.data.get("digest")
     if data is not None:
         path, digest = data, None
-    return Colorizer(generator, description.config.size, path or None, digest, device, description)
+    kind = ConfidentColorizer if generator.confidence else Colorizer
+    return kind(generator, description.config.size, path or None, digest, device, description)
 
 
 def colorize_image(predictor: Callable[[Floats], Floats], image: Image.Image, size: int) -> Image.Image:
@@ -268,9 +291,9 @@ def colorize_image(predictor: Callable[[Floats], Floats], image: Image.Image, si
     return ImageChops.multiply(colored, drawing.convert("RGB")) if larger else colored
 
 
-def _layers(network: nn.Module) -> list[type[nn.Module]]:
+def _layers(network: UNet) -> tuple[int, list[type[nn.Module]]]:
     # Dropout does nothing in eval mode, and has no weights.
-    return [type(layer) for layer in network.modules() if not isinstance(layer, nn.Dropout)]
+    return network.passes, [type(layer) for layer in network.modules() if not isinstance(layer, nn.Dropout)]
 
 
 def _on_white(image: Image.Image) -> Image.Image:

@@ -83,8 +83,11 @@ def retrain(
     # Whoever predicts a lot may have switched gradients off; this switches them on in either way.
     with torch.inference_mode(False):
         trainer = Trainer(config, chosen, device, {"path": dataset.address, "digest": dataset.digest})
-        trainer.train(config.total_steps)
         validation = dataset.split("val", config.size)
+        for _ in range(config.total_reports):
+            trainer.train(config.steps_per_report)
+            if config.schedule == "plateau":  # no other goes by the scores
+                trainer.hear(trainer.evaluate(validation))
         scores = trainer.evaluate(validation) if len(validation) else None
     learnt = {"drawings": len(chosen), "of": len(everything), "colours": "true" if targets is None else "given"}
     trainer.save(folder, scores, learnt=learnt)

@@ -52,6 +52,11 @@ class Sampler:
             colors[mirrored] = colors[mirrored, ..., ::-1]
         return torch.from_numpy(lines), torch.from_numpy(colors)
 
+    def some(self, count: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Lines and colors of at most `count` of the drawings that are used, always the same; disturbs no order."""
+        chosen = self._rows[np.linspace(0, len(self._rows) - 1, min(count, len(self._rows))).astype(np.intp)]
+        return self._drawings.lines[chosen], self._drawings.colors[chosen]
+
     def state(self) -> dict[str, Tensor]:
         """What is left of the order, filled up with -1 to full length, and the generator of the rest."""
         missing = len(self._rows) - len(self._order)  # less than an epoch is ever left

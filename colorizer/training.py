@@ -1,29 +1,34 @@
 """Training of the generator against the discriminator: a Trainer that can be saved and continued."""
 
 import copy
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from colorizer import checkpoint, metrics
 from colorizer.config import TrainingConfig, build_discriminator, build_generator
+from colorizer.diagnosis import Examination
 from colorizer.generator import UNet, placed, predict
-from colorizer.losses import adversarial_cost, discriminator_cost, reconstruction_cost
-from colorizer.optimizers import gradient_norm, load_memory, make_optimizer, memory_of, step_at
+from colorizer.losses import THRESHOLDS
+from colorizer.objective import Costs, Objective, Painted
+from colorizer.optimizers import Optimizer, gradient_norm
+from colorizer.precision import Computing
+from colorizer.randomness import Randomness
 from colorizer.sampling import Sampler, to_unit
+from colorizer.schedules import Plateau
 from colorizer.settings.networks import ARCHITECTURE
+from colorizer.transfer import freeze, take_over
 
 if TYPE_CHECKING:
     from colorizer.dataset import Drawings
 
 _CHECK_EVERY = 50  # steps between looks at the losses: each look waits for the device
 _EVALUATED_AT_ONCE = 64
-_COSTS = ("loss_g", "loss_d", "adversarial", "reconstruction")
+_EXAMINED = 32  # drawings
 
 
 class Diverged(RuntimeError):
@@ -52,6 +57,10 @@ class Trainer:
 
     Attributes:
         steps: steps taken so far.
+
+    Raises:
+        CheckpointError: `start_from` names no checkpoint, or one that shares no layer.
+        ValueError: `frozen` names no part of the generator, or all, or the device is no good at `precision`.
     """
 
     def __init__(
@@ -68,40 +77,70 @@ class Trainer:
         rng = torch.Generator().manual_seed(config.seed)
         self.generator = placed(build_generator(config, rng), self.device)
         self.discriminator = placed(build_discriminator(config, rng), self.device)
+        self._origin = take_over(config, self.generator, self.discriminator) if config.start_from else None
+        self._still = freeze(self.generator, config.frozen)
         self.average = copy.deepcopy(self.generator).requires_grad_(False).eval() if config.ema else None
-        self._adam_g = make_optimizer(self.generator, config.lr_g, config)
-        self._adam_d = make_optimizer(self.discriminator, config.lr_d, config)
+        self._optimizer_g = Optimizer(
+            self.generator, config.lr_g, config, slow=self._origin.old if self._origin else frozenset()
+        )
+        self._optimizer_d = Optimizer(self.discriminator, config.lr_d, config)
+        self._plateau = Plateau(config.plateau_patience)
+        self._computing = Computing(config.precision, self.device)
+        self._objective = Objective(config, train, self.device, self._computing.autocast)
         self._sampler = Sampler(train, config.batch_size, config.flip, config.seed, config.data_fraction)
-        self._dropout = _Randomness(self.device, config.seed)
+        self._examined: dict[str, float] = {}
+        self._dropout = Randomness(self.device, config.seed)
 
     @property
     def shown(self) -> UNet:
         """The generator to predict with: the running average where one is kept."""
         return self.generator if self.average is None else self.average
 
-    def train(self, steps: int) -> dict[str, float]:
+    def train(self, steps: int, *, look: bool = True) -> dict[str, float]:
         """Take `steps` steps.
 
+        Args:
+            steps: 1 or more.
+            look: look at the last of them more closely, for `examine`.
+
         Returns:
-            Means over these steps of loss_g, loss_d, adversarial (unweighted) and reconstruction (weighted),
-            and the norms of the last step's gradients, gradient_g and gradient_d.
+            Means over these steps of the costs, loss_g, loss_d, adversarial, reconstruction and what else the config
+            has (see `Objective.names`), and the norms of the last step's gradients, gradient_g and gradient_d.
 
         Raises:
             Diverged: a loss was not finite. Noticed within 50 steps; names the first such step.
+            ValueError: the schedule goes by scores that it has not heard; see `hear`.
         """
         if steps < 1:
             raise ValueError(f"Expected 1 step or more, got {steps}.")
+        self._expect_reports(self.steps + steps - 1)
         self.generator.train()
+        for layer in self._still:
+            layer.eval()
         self.discriminator.train()
-        sums = np.zeros(len(_COSTS))
+        sums = np.zeros(len(self._objective.names))
         with self._dropout.used():
-            for start in range(0, steps, _CHECK_EVERY):
-                costs = torch.stack([self._step() for _ in range(min(_CHECK_EVERY, steps - start))])
-                sums += self._checked(costs.double().cpu().numpy())
-        means = dict(zip(_COSTS, (sums / steps).tolist(), strict=True))
+            plain = steps - look
+            for start in range(0, plain, _CHECK_EVERY):
+                sums += self._checked([self._step() for _ in range(min(_CHECK_EVERY, plain - start))])
+            if look:
+                sums += self._looked_at()
+        means = dict(zip(self._objective.names, (sums / steps).tolist(), strict=True))
         means["gradient_g"] = gradient_norm(self.generator)
         means["gradient_d"] = gradient_norm(self.discriminator)
         return means
+
+    def examine(self) -> dict[str, float]:
+        """How the last step that was looked at went: the measures of `Examination`, and two that `verdict` goes by.
+
+        Returns:
+            These measures; rate, the share of the learning rates that was in force; and train_mse, the mean squared
+            error on some of the drawings that are learnt from, as few as tell it from that of the validation split.
+        """
+        rows = self._sampler.some(_EXAMINED)
+        lines, colors = (to_unit(torch.from_numpy(part), self.device) for part in rows)
+        error = (predict(self.shown, lines) - colors).square().mean()
+        return {**self._examined, "train_mse": float(error)}
 
     def evaluate(self, drawings: "Drawings") -> dict[str, float]:
         """Scores of the shown generator on `drawings`: what `metrics.summarize` returns. Changes nothing.
@@ -121,6 +160,14 @@ class Trainer:
             parts.append(metrics.score_images(predict(self.shown, lines), colors))
         return metrics.summarize({name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]})
 
+    def hear(self, scores: Mapping[str, float]) -> None:
+        """Take note of the validation scores of a report: the schedule "plateau" goes by their PSNR, others by none.
+
+        Args:
+            scores: what `evaluate` returned; once every `steps_per_report` steps.
+        """
+        self._plateau.hear(scores["psnr"])
+
     def save(self, folder: str | Path, scores: Mapping[str, float] | None = None, **notes: Any) -> None:
         """Write everything to `folder` as a checkpoint; `restore` goes on from it bit for bit (on a CPU).
 
@@ -134,7 +181,7 @@ class Trainer:
             iteration=self.steps // self.config.steps_per_report,
             data=self.data,
             metrics=scores or {},
-            notes=notes,
+            notes={"start_from": self._origin.note(), **notes} if self._origin else notes,
         )
         tensors = {
             checkpoint.GENERATOR: self.shown.state_dict(),
@@ -144,10 +191,10 @@ class Trainer:
         checkpoint.write(folder, description, tensors)
 
     def restore(self, folder: str | Path) -> None:
-        """Go on from a checkpoint of the same architecture; whatever else differs is taken from here.
+        """Go on from a checkpoint of the same architecture and optimizer; whatever else differs is taken from here.
 
         Raises:
-            CheckpointError: it is damaged, of another architecture or of other drawings, or holds a generator only.
+            CheckpointError: it is damaged, of another architecture, optimizer or drawings, or holds a generator only.
                 Nothing changed then.
         """
         description = checkpoint.read(folder)
@@ -156,7 +203,7 @@ class Trainer:
                 f"Expected a checkpoint to go on from in {folder}, but it holds a generator only: it can predict, "
                 "not go on training. Take one that a trial or a training has written."
             )
-        _check_architecture(self.config, description.config, Path(folder))
+        _check_alike(self.config, description.config, Path(folder))
         generator, discriminator, state = (
             checkpoint.read_tensors(folder, name)
             for name in (checkpoint.GENERATOR, checkpoint.DISCRIMINATOR, checkpoint.TRAINING)
@@ -173,10 +220,23 @@ class Trainer:
         self._load_state(state)
         self.steps = description.steps
 
+    def _expect_reports(self, last: int) -> None:
+        due = last // self.config.steps_per_report
+        if self.config.schedule == "plateau" and self._plateau.heard < due:
+            raise ValueError(
+                f"Expected the scores of {due} reports by step {last} for schedule='plateau', got those of "
+                f"{self._plateau.heard}. Train for {self.config.steps_per_report} steps at a time, and call "
+                "hear(evaluate(validation)) after each."
+            )
+
     def _state(self) -> dict[str, Tensor]:
         state = _prefixed("sampler", self._sampler.state()) | _prefixed("dropout", self._dropout.state)
-        state |= _prefixed("adam_g", memory_of(self._adam_g, self.generator))
-        state |= _prefixed("adam_d", memory_of(self._adam_d, self.discriminator))
+        # Named by the kind of optimiser, so that one is not taken for another.
+        state |= _prefixed(f"{self.config.optimizer}_g", self._optimizer_g.memory())
+        state |= _prefixed(f"{self.config.optimizer}_d", self._optimizer_d.memory())
+        if self.config.schedule == "plateau":
+            state |= _prefixed("plateau", self._plateau.state())
+        state |= _prefixed("scaler", self._computing.state())
         if self.average is not None:
             state |= _prefixed("generator", self.generator.state_dict())
         return state
@@ -192,41 +252,65 @@ class Trainer:
     def _load_state(self, state: Mapping[str, Tensor]) -> None:
         self._sampler.load_state(_under("sampler", state))
         self._dropout.state = _under("dropout", state)
-        load_memory(self._adam_g, self.generator, _under("adam_g", state))
-        load_memory(self._adam_d, self.discriminator, _under("adam_d", state))
+        self._optimizer_g.load_memory(_under(f"{self.config.optimizer}_g", state))
+        self._optimizer_d.load_memory(_under(f"{self.config.optimizer}_d", state))
+        if self.config.schedule == "plateau":
+            self._plateau.load_state(_under("plateau", state))
+        self._computing.load_state(_under("scaler", state))
         if self.average is not None:
             self.generator.load_state_dict(_under("generator", state))
 
     def _step(self) -> Tensor:
-        config = self.config
-        rate = config.rate(self.steps)
-        lines, colors = (to_unit(part, self.device) for part in self._sampler.next())
-        with self._autocast():
-            fake = self.generator(lines)
-        fake = fake.float()
-        loss_d = adversarial = fake.new_zeros(())
-        if config.adversarial_weight:
-            loss_d = self._discriminate(lines, colors, fake.detach(), rate)
-            with self._autocast(), _frozen(self.discriminator):
-                adversarial = adversarial_cost(self.discriminator(lines, fake).float())
-        reconstruction = reconstruction_cost(fake, colors, config.mse_weight, config.l1_weight)
-        loss_g = config.adversarial_weight * adversarial + reconstruction
-        self._adam_g.zero_grad()
-        loss_g.backward()
-        step_at(self._adam_g, config.lr_g * rate)
+        rate = self.config.rate(self.steps, self._plateau.count)
+        batches = [self._batch() for _ in range(self.config.accumulation)]
+        # One painting serves both networks. To keep those of several batches would take the memory of a large one.
+        kept = self._paint(batches[0][0]) if len(batches) == 1 else None
+        costs: list[Costs] = [{"loss_d": torch.zeros((), device=self.device)} for _ in batches]
+        if self.config.adversarial_weight:
+            self._optimizer_d.zero_grad()
+            for told, (lines, colors) in zip(costs, batches, strict=True):
+                fake = self._seen(lines, kept)
+                parts = self._objective.of_discriminator(self.discriminator, lines, colors, fake)
+                told.update(self._learn("loss_d", parts))
+            self._optimizer_d.step(self.steps, rate, self._computing.scaler)
+        self._optimizer_g.zero_grad()
+        for told, batch in zip(costs, batches, strict=True):
+            painted = self._paint(batch[0]) if kept is None else kept
+            parts = self._objective.of_generator(self.generator, self.discriminator, *batch, *painted)
+            told.update(self._learn("loss_g", parts))
+        self._optimizer_g.step(self.steps, rate, self._computing.scaler)
+        self._computing.scaler.update()
         self.steps += 1
         self._follow()
-        return torch.stack((loss_g.detach(), loss_d, adversarial.detach(), reconstruction.detach()))
+        rows = [torch.stack([told[name] for name in self._objective.names]) for told in costs]
+        return torch.stack(rows).mean(dim=0)
 
-    def _discriminate(self, lines: Tensor, colors: Tensor, fake: Tensor, rate: float) -> Tensor:
-        # True and generated in one pass, half the calls: no norm of this network looks across examples.
-        with self._autocast():
-            logits = self.discriminator(torch.cat((lines, lines)), torch.cat((colors, fake))).float()
-        loss = discriminator_cost(*logits.chunk(2))
-        self._adam_d.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        step_at(self._adam_d, self.config.lr_d * rate)
-        return loss.detach()
+    def _looked_at(self) -> np.ndarray:
+        """The costs of a step that is taken as any other, and looked at."""
+        with Examination(self.generator, self.discriminator, THRESHOLDS[self.config.adversarial]) as examination:
+            costs = self._checked([self._step()])
+        rate = self.config.rate(self.steps - 1, self._plateau.count)
+        self._examined = {**examination.measures(), "rate": rate}
+        return costs
+
+    def _batch(self) -> tuple[Tensor, Tensor]:
+        lines, colors = (to_unit(part, self.device) for part in self._sampler.next())
+        return lines, colors
+
+    def _paint(self, lines: Tensor) -> Painted:
+        return self._objective.paint(self.generator, lines)
+
+    def _seen(self, lines: Tensor, kept: Painted | None) -> Tensor:
+        """What the discriminator gets to see: no gradient goes through it."""
+        if kept is not None:
+            return kept[0].detach()
+        with torch.no_grad():
+            return self._paint(lines)[0]
+
+    def _learn(self, which: str, costs: Costs) -> Costs:
+        """Add the gradients of a batch's cost of this name to those of its step."""
+        self._computing.scaler.scale(costs[which] / self.config.accumulation).backward()  # type: ignore[no-untyped-call]
+        return {name: cost.detach() for name, cost in costs.items()}
 
     def _follow(self) -> None:
         if self.average is None:
@@ -240,50 +324,14 @@ class Trainer:
             for mine, other in zip(self.average.buffers(), self.generator.buffers(), strict=True):
                 mine.copy_(other)
 
-    def _checked(self, costs: np.ndarray) -> np.ndarray:
+    def _checked(self, steps: list[Tensor]) -> np.ndarray:
+        costs = torch.stack(steps).double().cpu().numpy()
         finite = np.isfinite(costs).all(axis=1)
         if not finite.all():
             row = int(np.argmin(finite))
             step = self.steps - len(costs) + row + 1
-            raise Diverged(step, dict(zip(_COSTS, costs[row].tolist(), strict=True)))
+            raise Diverged(step, dict(zip(self._objective.names, costs[row].tolist(), strict=True)))
         return np.asarray(costs.sum(axis=0))
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
-
-
-class _Randomness:
-    """A stream of the global generators, which dropout draws from, that others neither see nor disturb."""
-
-    def __init__(self, device: torch.device, seed: int) -> None:
-        self._device = device
-        self._devices = [device] if device.type == "cuda" else []
-        self.state = {"cpu": torch.Generator().manual_seed(seed).get_state()}
-        if self._devices:
-            self.state["cuda"] = torch.Generator(device).manual_seed(seed).get_state()
-
-    @contextmanager
-    def used(self) -> Iterator[None]:
-        with torch.random.fork_rng(self._devices):
-            torch.set_rng_state(self.state["cpu"])
-            if self._devices:
-                torch.cuda.set_rng_state(self.state["cuda"], self._device)
-            try:
-                yield
-            finally:
-                self.state = {"cpu": torch.get_rng_state()}
-                if self._devices:
-                    self.state["cuda"] = torch.cuda.get_rng_state(self._device)
-
-
-@contextmanager
-def _frozen(network: nn.Module) -> Iterator[None]:
-    """Gradients pass through the network and are not computed for its parameters."""
-    network.requires_grad_(False)
-    try:
-        yield
-    finally:
-        network.requires_grad_(True)
 
 
 def _prefixed(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -294,8 +342,8 @@ def _under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(f"{prefix}."): tensor for name, tensor in state.items() if name.startswith(f"{prefix}.")}
 
 
-def _check_architecture(expected: TrainingConfig, found: TrainingConfig, folder: Path) -> None:
-    for name in ARCHITECTURE:
+def _check_alike(expected: TrainingConfig, found: TrainingConfig, folder: Path) -> None:
+    for name in (*ARCHITECTURE, "frozen", "optimizer"):
         ours, theirs = getattr(expected, name), getattr(found, name)
         if ours != theirs:
             raise checkpoint.CheckpointError(f"Expected {name}={ours!r} in {folder}, found {theirs!r}.")

@@ -6,6 +6,7 @@ once per machine and mapped by every trial on it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ray.tune.result import TRAINING_ITERATION
 
 from colorizer.config import TrainingConfig
 from colorizer.dataset import Dataset
+from colorizer.diagnosis import verdict
 from colorizer.seeds import isolate
 from colorizer.training import Trainer
 
@@ -46,23 +48,32 @@ def _peaks() -> dict[str, float]:
     return peaks
 
 
+def training_config(config: Mapping[str, Any]) -> TrainingConfig:
+    """The training that a trial's configuration asks for.
+
+    Raises:
+        ValueError: it names something else than hyperparameters, `data` and `training_iteration`, or a value is wrong.
+    """
+    settings = {name: value for name, value in config.items() if name not in {"data", TRAINING_ITERATION}}
+    if TRAINING_ITERATION in config:
+        settings["total_reports"] = config[TRAINING_ITERATION]
+    return TrainingConfig.from_dict(settings)
+
+
 class ColorizerTrial(tune.Trainable):
     """Trains one configuration; every report scores it on the validation split.
 
     The configuration holds `data`, the absolute path or the address of a prepared dataset that all machines can read,
     any fields of `TrainingConfig`, and where a search method gives the trial a length of its own `training_iteration`,
     which stands in for `total_reports`. A report holds the mean losses since the one before and, of the validation
-    split, mse, psnr (dB), ssim, ciede2000 and colourfulness (ratio to the true colours). Beside them stands the trial's
-    peak memory so far: memory_mib of its process, with all that Python and earlier trials hold there, and
-    gpu_memory_mib.
+    split, mse, psnr (dB), ssim, ciede2000 and colourfulness (ratio to the true colours). Beside them stand how the
+    training fares, see `Examination`, with a `verdict` in words; and the trial's peak memory so far: memory_mib of its
+    process, with all that Python and earlier trials hold there, and gpu_memory_mib.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
         """Begin a trial; nothing of an earlier one in this process plays a part."""
-        settings = {name: value for name, value in config.items() if name not in {"data", TRAINING_ITERATION}}
-        if TRAINING_ITERATION in config:
-            settings["total_reports"] = config[TRAINING_ITERATION]
-        training = TrainingConfig.from_dict(settings)
+        training = training_config(config)
         isolate(training.seed, threads=_threads(self.trial_resources))
         _forget_peaks()
         dataset = Dataset.open(config["data"])
@@ -80,7 +91,11 @@ class ColorizerTrial(tune.Trainable):
         config = self._trainer.config
         losses = self._trainer.train(config.steps_per_report)
         self._scores = self._trainer.evaluate(self._validation)
-        return {**losses, **self._scores, **_peaks(), "done": self._trainer.steps >= config.total_steps}
+        self._trainer.hear(self._scores)
+        seen = {**self._trainer.examine(), "val_mse": self._scores["mse"]}
+        said = verdict({**seen, **self._scores})
+        done = self._trainer.steps >= config.total_steps
+        return {**losses, **self._scores, **seen, "verdict": said, **_peaks(), "done": done}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the trial whole, to go on from or to predict with."""

@@ -229,7 +229,8 @@ def add_workload_commands() -> None:
     """Add what installed workloads offer, under the entry points `huetune.commands`."""
     for entry_point in sorted(metadata.entry_points(group="huetune.commands"), key=lambda entry: entry.name):
         try:
-            app.command(entry_point.name)(entry_point.load())
+            command = entry_point.load()
+            app.command(entry_point.name, context_settings=getattr(command, "context_settings", None))(command)
         except Exception as fault:  # a broken plug-in must not take the other commands with it
             err.print(f"huetune: the command {entry_point.name!r} could not be loaded: {fault}", style="yellow")
 

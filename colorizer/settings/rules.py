@@ -4,9 +4,11 @@ import math
 from collections.abc import Iterable
 from typing import Any, get_args
 
+_KINDS = {bool: "True or False", int: "a whole number", str: "a text"}
+
 
 def check_type(name: str, kind: Any, value: object) -> None:
-    """Raise where a value is not of its field's type: one of a Literal, a finite float, an int or a bool."""
+    """Raise where a value is not of its field's type: one of a Literal, a finite float, an int, a bool or a str."""
     choices = get_args(kind)
     if choices:
         if value not in choices:
@@ -15,9 +17,7 @@ def check_type(name: str, kind: Any, value: object) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise ValueError(f"Expected {name} to be a finite number, got {value!r}.")
     elif isinstance(value, bool) is not (kind is bool) or not isinstance(value, kind):
-        raise ValueError(
-            f"Expected {name} to be {'True or False' if kind is bool else 'a whole number'}, got {value!r}."
-        )
+        raise ValueError(f"Expected {name} to be {_KINDS[kind]}, got {value!r}.")
 
 
 def expect(holds: bool, rule: str, name: str, settings: object) -> None:

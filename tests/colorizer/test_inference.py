@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
@@ -10,11 +11,14 @@ from colorizer.checkpoint import CheckpointError
 from colorizer.config import TrainingConfig, build_generator
 from colorizer.dataset import Dataset, DatasetError, Drawings
 from colorizer.images import to_square
-from colorizer.inference import Colorizer, colorize_image, load_predictor
+from colorizer.inference import Colorizer, ConfidentColorizer, colorize_image, load_predictor
 from colorizer.prepare import prepare
 from colorizer.sampling import to_floats, to_pixels
 from colorizer.training import Trainer
-from ensembles.capabilities import Flippable, Retrainable, TorchPredictor
+from ensembles.capabilities import Confident, Flippable, Retrainable, TorchPredictor
+from ensembles.combining.confidence import ByConfidence
+from ensembles.ensemble import predict_all
+from ensembles.export import to_onnx
 from ensembles.predictor import verify_checkpoint
 
 SIZE = 16
@@ -160,6 +164,23 @@ class TestWhatAnEnsembleMayDo:
         with pytest.raises(CheckpointError, match="got Linear with others"):
             make_colorizer().with_module(torch.nn.Linear(1, 1))
 
+    @pytest.mark.parametrize(
+        ("ours", "theirs"), [({"passes": 2}, {"passes": 3}), ({"norm": "group"}, {"norm": "layer"})]
+    )
+    def test_a_module_with_the_same_tensors_that_does_something_else_is_refused(self, ours, theirs):
+        made, other = (
+            build_generator(TrainingConfig.from_dict({**CONFIG.to_dict(), "levels": 3, **changes}))
+            for changes in (ours, theirs)
+        )
+        with pytest.raises(CheckpointError, match="Expected a generator with the layers of this one"):
+            Colorizer(made, SIZE).with_module(other)
+
+    def test_a_network_with_every_extra_can_be_exported_for_pictures_of_any_size(self, tmp_path):
+        extras = {"attention": True, "passes": 2, "confidence": True, "activation": "maxout", "norm": "layer"}
+        network = build_generator(TrainingConfig.from_dict({**CONFIG.to_dict(), **extras})).eval()
+        torch.nn.init.normal_(network.deepest.adds.weight, generator=torch.Generator().manual_seed(0))
+        assert to_onnx([network], [1.0], tmp_path / "x.onnx", some_lines(2, 1, 5, 7)).dynamic_axes == (0, 2, 3)
+
     def test_dropout_is_no_difference_between_two_that_only_predict(self):
         other = build_generator(TrainingConfig.from_dict({**CONFIG.to_dict(), "dropout": 0.5}))
         make_colorizer().with_module(other)
@@ -185,6 +206,52 @@ class TestWhatAnEnsembleMayDo:
     def test_a_colorizer_that_came_from_no_checkpoint_cannot_be_saved(self, tmp_path):
         with pytest.raises(CheckpointError, match="got one without; use load_predictor"):
             make_colorizer().save(tmp_path / "saved")
+
+
+class TestConfidence:
+    """A checkpoint with confidence=True tells how far off it expects to be, and an ensemble weighs by that."""
+
+    @pytest.fixture
+    def confident(self, tmp_path):
+        config = dataclasses.replace(CONFIG, confidence=True)
+        rng = np.random.default_rng(0)
+        lines, colors = (rng.integers(0, 256, (5, c, SIZE, SIZE), dtype=np.uint8) for c in (1, 3))
+        trainer = Trainer(config, Drawings(list("abcde"), np.arange(5), lines, colors))
+        trainer.train(6)
+        trainer.save(tmp_path / "confident")
+        return load_predictor(tmp_path / "confident")
+
+    def test_one_that_tells_is_found_by_ensembles_and_others_are_not(self, folder, confident):
+        assert isinstance(confident, ConfidentColorizer)
+        assert isinstance(confident, Confident)
+        assert not isinstance(load_predictor(folder), Confident)
+        assert isinstance(confident.with_module(confident.module), Confident)
+
+    @pytest.mark.parametrize("shape", [(2, 1, 5, 7), (67, 1, 3, 2), (0, 1, 5, 7)])
+    def test_the_colours_are_those_of_a_call(self, confident, shape):
+        lines = some_lines(*shape)
+        colors, told = confident.with_log_variance(lines)
+        assert np.array_equal(colors, confident(lines))
+        assert told.shape == (shape[0], 1, *shape[2:])
+        assert told.dtype == np.float32
+        assert not len(told) or told.std() > 0
+
+    def test_what_is_no_batch_of_lines_is_refused(self, confident):
+        with pytest.raises(ValueError, match=r"Expected lines of shape \(B, 1, H, W\), got"):
+            confident.with_log_variance(some_lines(2, 3, 5, 7))
+
+    def test_members_are_weighed_by_it_pixel_by_pixel(self, confident):
+        sure = copy.deepcopy(confident)
+        with torch.no_grad():
+            sure.module.doubt.bias.sub_(2.0)
+            sure.module.head.bias.add_(0.5)
+        rule = ByConfidence(np.zeros(2), np.full(2, 0.5), share=1.0, output="colours")
+        lines = some_lines(2, 1, 5, 7)
+        values, told = zip(*(member.with_log_variance(lines) for member in (confident, sure)), strict=True)
+        weights = [np.exp(-each.astype(float)) for each in told]
+        expected = sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
+        assert np.allclose(rule(predict_all([confident, sure], lines, confidence=True)), expected, atol=1e-5)
+        assert (weights[1] > 2 * weights[0]).all()
 
 
 class TestBatches:

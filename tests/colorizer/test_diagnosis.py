@@ -1,0 +1,151 @@
+"""What a training says of itself is what a direct computation gives; every verdict is on one that has the fault."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from colorizer.config import TrainingConfig
+from colorizer.dataset import Drawings
+from colorizer.diagnosis import Examination, verdict
+from colorizer.drawings import draw_characters
+from colorizer.training import Trainer
+
+
+class Two(nn.Module):
+    """(B, 2, H, W) to (B, 5, H, W) by a convolution and a ReLU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 5, 3, padding=1)
+        self.act = nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.act(self.conv(x))
+
+
+def test_measures_of_a_step_are_those_of_a_direct_computation() -> None:
+    torch.manual_seed(0)
+    generator, discriminator = Two(), nn.Conv2d(5, 1, 1)
+    with torch.no_grad():
+        generator.conv.weight[3] = 0
+        generator.conv.bias[3] = -1  # says 0 of everything
+    optimizer = torch.optim.SGD([*generator.parameters(), *discriminator.parameters()], lr=0.1)
+    before = generator.conv.weight.detach().clone()
+    x = torch.randn(4, 2, 3, 7)
+    with Examination(generator, discriminator) as examination:
+        said = generator(x)
+        logits = discriminator(said)
+        logits.square().mean().backward()
+        optimizer.step()
+    generator(torch.zeros(4, 2, 3, 7))  # no longer looked at
+    told = examination.measures()
+    gradient = generator.conv.weight.grad
+    assert told["layers/gradient/g.conv"] == pytest.approx(float(gradient.norm()))
+    ratio = 0.1 * gradient.norm() / before.norm()
+    assert told["layers/update_ratio/g.conv"] == told["update_ratio_g"] == pytest.approx(float(ratio), rel=1e-4)
+    assert told["layers/dead/g.act"] == told["dead_g"] == pytest.approx(1 / 5)
+    assert told["layers/mean/g.act"] == pytest.approx(float(said.detach().mean()))
+    assert told["layers/std/g.act"] == pytest.approx(float(said.detach().std()))
+    weights = generator.conv.weight.detach().flatten()
+    assert told["layers/weight_q05/g.conv"] == pytest.approx(float(torch.quantile(weights, 0.05)))
+    assert told["d_real_acc"] == pytest.approx(float((logits[:2] > 0).float().mean()))
+    assert told["d_fake_acc"] == pytest.approx(float((logits[2:] < 0).float().mean()))
+    assert "dead_d" not in told  # it has no units
+    assert all(math.isfinite(value) for value in told.values())
+
+
+def test_of_what_runs_several_times_in_a_step_the_first_counts() -> None:
+    generator, discriminator = Two(), nn.Conv2d(5, 1, 1)
+    with Examination(generator, discriminator) as examination:
+        first = discriminator(generator(torch.randn(2, 2, 3, 5)))
+        discriminator(generator(torch.randn(2, 2, 3, 5)))
+    assert examination.measures()["d_real_acc"] == float((first[:1] > 0).float().mean())
+
+
+def test_layers_that_are_kept_as_they_are_have_no_steps() -> None:
+    generator, discriminator = Two(), nn.Conv2d(5, 1, 1)
+    generator.requires_grad_(False)
+    with Examination(generator, discriminator) as examination:
+        discriminator(generator(torch.randn(2, 2, 3, 5)))
+    told = examination.measures()
+    assert "update_ratio_g" not in told
+    assert "layers/update_ratio/g.conv" not in told
+
+
+@pytest.fixture(scope="module")
+def drawings() -> Drawings:
+    """Embedded ones, 48 of 16 x 16."""
+    return embedded(48)
+
+
+def embedded(count: int, seed: int = 0) -> Drawings:
+    drawn = list(draw_characters(count, seed, size=16))
+    lines = np.stack([one.line[None] for one in drawn])
+    colors = np.stack([one.color.transpose(2, 0, 1) for one in drawn])
+    return Drawings([one.name for one in drawn], np.arange(count), lines, colors)
+
+
+BASE: dict[str, Any] = {
+    "size": 16,
+    "levels": 3,
+    "channels": 8,
+    "discriminator_channels": 8,
+    "batch_size": 4,
+    "schedule": "constant",
+    "total_reports": 1,
+}
+# fault: what makes it, steps, drawings to learn from, what is said of it
+FAULTS: dict[str, tuple[dict[str, Any], int, int, str]] = {
+    "steps of G": ({"lr_g": 0.03}, 8, 48, "learning rate of G likely too high: update ratio "),
+    "steps of D": ({"lr_d": 0.05}, 8, 48, "learning rate of D likely too high: update ratio "),
+    "no steps": ({"lr_g": 1e-8}, 20, 48, "G hardly moves: update ratio "),
+    "overfitted": ({"flip": False}, 250, 4, "overfits: validation "),
+    "never fooled": ({"lr_g": 1e-7, "lr_d": 4e-3}, 150, 48, "discriminator has won: it knows "),
+    "dead": ({"lr_g": 0.1, "norm": "none"}, 60, 48, "of the units of G are dead"),
+    "vanished": (
+        {"levels": 4, "channels": 4, "norm": "none", "initialization": "normal"},
+        5,
+        48,
+        "gradients vanish in G at ",
+    ),
+    "washed out": (
+        {"levels": 4, "channels": 4, "norm": "none", "initialization": "normal"},
+        5,
+        48,
+        "colours are washed out: ",
+    ),
+    "saturated": ({"lr_g": 0.5}, 60, 48, "no gradient reaches most of G"),
+}
+
+
+def said_of(changes: dict[str, Any], steps: int, train: Drawings, validation: Drawings) -> str:
+    config = TrainingConfig.from_dict(BASE | {"steps_per_report": steps} | changes)
+    trainer = Trainer(config, train)
+    measures = trainer.train(steps) | trainer.examine()
+    scores = trainer.evaluate(validation)
+    return verdict(measures | {"val_mse": scores["mse"], "colourfulness": scores["colourfulness"]})
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_training_with_a_fault_says_so(fault: str) -> None:
+    changes, steps, count, words = FAULTS[fault]
+    assert words in said_of(changes, steps, embedded(count), embedded(16, seed=1))
+
+
+@pytest.mark.parametrize("changes", [{}, {"norm": "group", "activation": "silu"}, {"schedule": "cosine"}])
+def test_a_healthy_training_says_nothing(changes: dict[str, Any], drawings: Drawings) -> None:
+    assert said_of(changes, 200, drawings, embedded(16, seed=1)) == ""
+
+
+def test_a_training_that_is_looked_at_is_the_same(drawings: Drawings) -> None:
+    config = TrainingConfig.from_dict(BASE | {"steps_per_report": 4})
+    looked_at, other = Trainer(config, drawings), Trainer(config, drawings)
+    looked_at.train(4)
+    for _ in range(4):
+        other._step()  # never looked at
+    ours, theirs = looked_at.generator.state_dict(), other.generator.state_dict()
+    assert all(np.array_equal(ours[name].numpy(), theirs[name].numpy()) for name in ours)
