@@ -40,6 +40,7 @@ def search(
             "data": Dataset.open(data).address,
             "size": size,
             "batch_size": 8,
+            "precision": "auto",
             "steps_per_report": steps,
             "total_reports": reports,
         },

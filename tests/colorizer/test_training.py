@@ -397,7 +397,7 @@ class TestTrainingConfig:
             ("norm", "spectral", "Expected norm to be one of 'batch', 'instance', 'group', 'layer', 'none', got 'spec"),
             ("discriminator_norm", "batch", "Expected discriminator_norm to be one of 'instance'"),
             ("schedule", None, "Expected schedule to be one of"),
-            ("precision", "float64", "Expected precision to be one of 'float32', 'bfloat16', 'float16', got 'float64'"),
+            ("precision", "float64", "Expected precision to be one of 'float32', 'bfloat16', 'float16', 'auto', got 'float64'"),
             ("optimizer", "lion", "Expected optimizer to be one of 'adam', 'sgd', 'rmsprop'"),
             ("momentum", 1.0, r"Expected 0 <= momentum < 1, got momentum=1\.0"),
             ("handover", 0.0, r"Expected 0 < handover < 1, got handover=0\.0"),
