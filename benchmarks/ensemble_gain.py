@@ -53,7 +53,7 @@ def searched(dataset: str, scratch: Path, seed: int, settings: dict[str, int]) -
     differences = pd.read_parquet(folder / "differences.parquet")
     closer = differences[differences["measure"] == "ciede2000"].set_index("method")
     rows = []
-    for row in report.scores.to_dict("records"):
+    for row in report.scores[report.scores["members"] > 0].to_dict("records"):  # baselines have none
         rows.append(spent | row | {f"ciede2000_{name}": 0.0 for name in ("difference", "low", "high")})
         if row["method"] in closer.index:
             found = closer.loc[row["method"], ["difference", "low", "high"]]

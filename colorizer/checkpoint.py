@@ -30,6 +30,7 @@ PREDICTOR = "colorizer"
 DESCRIPTION = "checkpoint.json"
 _FILES = tuple(f"{name}.safetensors" for name in ("generator", "discriminator", "training"))
 GENERATOR, DISCRIMINATOR, TRAINING = _FILES
+_MOST_NAMED = 12  # tensors: beyond that a list says nothing more
 
 
 class CheckpointError(Exception):
@@ -137,7 +138,9 @@ def read(folder: str | Path) -> Description:
             files=dict(values["files"]),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"Expected a complete description in {path}, found: {error}.") from error
+        raise CheckpointError(
+            f"Expected a complete description in {path}, found: {error}. {_written_by(values.get('versions'))}"
+        ) from error
     for name in description.files:
         if name not in _FILES:
             raise CheckpointError(f"Expected {path} to list some of {', '.join(_FILES)}, found {name!r}.")
@@ -164,7 +167,10 @@ def load_generator(folder: str | Path, device: str | torch.device = "cpu") -> tu
     """
     description = read(folder)
     generator = build_generator(description.config)
-    load_weights(generator, read_tensors(folder, GENERATOR), Path(folder) / GENERATOR)
+    try:
+        load_weights(generator, read_tensors(folder, GENERATOR), Path(folder) / GENERATOR)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}\n{_written_by(description.versions)}") from error
     return placed(generator, device).eval(), description
 
 
@@ -179,20 +185,24 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], source: str 
 
 
 def check_tensors(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], source: str | Path) -> None:
-    """Refuse `found` unless it has the names, shapes and types of `expected`; the first difference is named.
+    """Refuse `found` unless it has the names, shapes and types of `expected`; what differs is named, tensor by tensor.
 
     Raises:
         CheckpointError: they differ.
     """
-    for name, tensor in expected.items():
-        wanted = f"{name} as {_signature(tensor)} in {source}"
-        if name not in found:
-            raise CheckpointError(f"Expected {wanted}, found no such tensor.")
-        if _signature(found[name]) != _signature(tensor):
-            raise CheckpointError(f"Expected {wanted}, found {_signature(found[name])}.")
-    for name in found:
-        if name not in expected:
-            raise CheckpointError(f"Expected no tensor {name} in {source}, found {_signature(found[name])}.")
+    differing = [
+        f"{name} as {_signature(tensor)} but found {_instead(tensor, found.get(name))}"
+        for name, tensor in expected.items()
+        if name not in found or _signature(found[name]) != _signature(tensor)
+    ]
+    differing += [f"no tensor {name} but found {_signature(found[name])}" for name in found if name not in expected]
+    if not differing:
+        return
+    if len(differing) == 1:
+        raise CheckpointError(f"Expected in {source} {differing[0]}.")
+    more = [f"and {len(differing) - _MOST_NAMED} more"] if len(differing) > _MOST_NAMED else []
+    listed = "\n  ".join([*differing[:_MOST_NAMED], *more])
+    raise CheckpointError(f"Expected other tensors in {source}, {len(differing)} of them differ:\n  {listed}")
 
 
 def _as_json(notes: Mapping[str, Any]) -> dict[str, Any]:
@@ -209,6 +219,20 @@ def _digest(values: Mapping[str, Any]) -> str:
 
 def _signature(tensor: Tensor) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+
+
+def _instead(expected: Tensor, found: Tensor | None) -> str:
+    if found is None:
+        return "no such tensor"
+    turned = found.shape != expected.shape and sorted(found.shape) == sorted(expected.shape)
+    return f"{_signature(found)}{', which looks transposed' if turned else ''}"
+
+
+def _written_by(versions: object) -> str:
+    """Who wrote a checkpoint that does not fit, and what to do about it."""
+    theirs = versions.get("huetune", "unknown") if isinstance(versions, Mapping) else "unknown"
+    ours = _versions()["huetune"]
+    return f"It was written by huetune {theirs}, this is {ours}: use that one, or another checkpoint of its run."
 
 
 def _verify(path: Path, expected: str | None) -> None:

@@ -1,14 +1,19 @@
-"""Commands that the colorizer adds to `huetune`: draw, prepare, check, colorize."""
+"""Commands that the colorizer adds to `huetune`: draw, prepare, check, colorize; and how others find a model."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.console import err, explained, out, steps
+from search.console import err, explained, interruptible, out, steps
 
+if TYPE_CHECKING:
+    from colorizer.inference import Colorizer
+    from ensembles import Predictor
+
+_LIMITS = "What is left out (0: no limit)"
 _MANY = 100  # drawings: worth a second to find out how members run fastest
 
 
@@ -47,22 +52,88 @@ def prepare(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the shuffle that makes the splits.")] = 0,
+    table: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="Labels of the drawings: a row a drawing, named in the column `file`."),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Column of the table. Every split gets its share of each label."),
+    ] = None,
+    pen: Annotated[
+        str, typer.Option(help="Style of lines drawn from the colours: dilation, xdog, threshold, or mixed.")
+    ] = "dilation",
+    max_aspect: Annotated[
+        float, typer.Option(help="Longer over shorter side. Beyond it: sliver.", rich_help_panel=_LIMITS)
+    ] = 4.0,
+    min_ink: Annotated[
+        float, typer.Option(help="Mean darkness of the line drawing, 0 to 1. Below: blank.", rich_help_panel=_LIMITS)
+    ] = 0.001,
+    min_contrast: Annotated[
+        int, typer.Option(help="Range of the colours' values, 0 to 255. Below: blank.", rich_help_panel=_LIMITS)
+    ] = 8,
+    min_colour: Annotated[
+        float,
+        typer.Option(
+            help="Colourfulness: 0 grey, 15 slightly colourful. Below: without colour; 1 leaves out what is grey.",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = 0.0,
+    max_density: Annotated[
+        float,
+        typer.Option(help="Share of the line drawing that is dark. Beyond it: too intricate.", rich_help_panel=_LIMITS),
+    ] = 0.5,
+    min_subject: Annotated[
+        float,
+        typer.Option(help="Share of the picture that the subject takes. Below: too small.", rich_help_panel=_LIMITS),
+    ] = 0.02,
+    near: Annotated[
+        int,
+        typer.Option(
+            help="Bits of 128 in which hashes of near duplicates may differ. They come into one split.",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = 8,
+    drop_near: Annotated[
+        bool,
+        typer.Option("--drop-near", help="Leave near duplicates out, all but the first.", rich_help_panel=_LIMITS),
+    ] = False,
 ) -> None:
     """Make a dataset of a folder of coloured drawings.
 
     It is one Parquet file with the drawings as PNG and a column that splits them 70/20/10 into train, val and test.
-    Drawings with identical line art stay in one split.
-    Files that cannot be used are counted and named in dataset.json.
+    Drawings that look alike stay in one split. Files that cannot be used are counted by reason; report.html beside the
+    data shows them, samples of each split and what networks will be given. Look at it before anything is trained.
+
+    With labels:  huetune prepare color --lines line --table drawings.csv --label group -o dataset
     """
-    from colorizer.prepare import PrepareError
+    from colorizer.prepare import Limits, PrepareError
     from colorizer.prepare import prepare as make
 
-    with explained(PrepareError), steps("reading drawings") as progress:
+    with (
+        explained(PrepareError, ValueError),
+        interruptible("nothing was written"),
+        steps("reading drawings") as progress,
+    ):
+        limits = Limits(
+            aspect=max_aspect,
+            ink=min_ink,
+            contrast=min_contrast,
+            colourfulness=min_colour,
+            density=max_density,
+            subject=min_subject,
+            likeness=near,
+            drop_near=drop_near,
+        )
         prepared = make(
             colors,
             output,
             lines=lines,
             seed=seed,
+            limits=limits,
+            table=table,
+            label=label,
+            pen=pen,
             progress=lambda done, total: progress.update(progress.task_ids[0], completed=done, total=total),
         )
     counts = ", ".join(f"{count} {split}" for split, count in prepared.counts.items())
@@ -72,6 +143,12 @@ def prepare(
     for kind, tally in prepared.unpaired.items():
         if tally.count:
             out.print(f"passed over, {kind} without a partner of its name: {tally}")
+    for what, other in (("drawings", "row of the table"), ("rows", "drawing")):
+        if prepared.unlabelled and prepared.unlabelled[what].count:
+            out.print(f"{what} without a {other}: {prepared.unlabelled[what]}")
+    if prepared.alike:
+        out.print(f"{prepared.alike} drawings look like another one and share its split")
+    out.print(f"look at it: {output}/report.html")
     out.print(f"next: huetune run searches/quick.py --data {output} --name quick")
 
 
@@ -125,39 +202,45 @@ def colorize(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Line drawings of any size.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the coloured drawings.")],
 ) -> None:
-    """Colour line drawings with a checkpoint or an ensemble."""
+    """Colour line drawings with a checkpoint or an ensemble.
+
+    Each is written as a PNG under its own name; where names are alike, in folders as the drawings lie in.
+    """
     import numpy as np
+    from rich.text import Text
 
     from colorizer.images import UnreadableImage, read_rgb
-    from colorizer.inference import Colorizer, colorize_image
+    from colorizer.inference import colorize_image, unlike
+    from colorizer.outputs import output_files, save_whole
     from ensembles import CheckpointError, Ensemble, load
-    from ensembles.predictor import Borrowing
 
     with explained(CheckpointError, FileNotFoundError):
-        predictor = load(_model_folder(model))
-        first = predictor
-        while isinstance(first, Borrowing):  # an ensemble, a member whose flips are averaged
-            first = first.lender
-        if not isinstance(first, Colorizer):
-            raise CheckpointError(f"Expected a model that colours drawings in {model}, found {type(first).__name__}.")
+        predictor = load(model_folder(model))
+        first = colorizer_of(predictor, model)
     if isinstance(predictor, Ensemble) and len(images) >= _MANY:
         predictor = predictor.quickened(np.ones((1, 1, first.size, first.size), np.float32))
+    statistics = first.description.data.get("statistics", {}) if first.description else {}
     passed_over = 0
-    with explained(OSError), steps("colouring") as progress:
+    with explained(OSError, ValueError), steps("colouring") as progress:
+        files = output_files(images, output)
         output.mkdir(parents=True, exist_ok=True)
-        for done, path in enumerate(images, start=1):
+        for done, (path, file) in enumerate(zip(images, files, strict=True), start=1):
             try:
-                colorize_image(predictor, read_rgb(path), first.size).save(output / f"{path.stem}.png")
+                drawing = read_rgb(path)
             except UnreadableImage as fault:
                 passed_over += 1
-                err.print(f"passed over: {fault}")
+                err.print(Text(f"passed over: {fault}"))
+            else:
+                if warning := unlike(drawing, statistics):
+                    err.print(Text(f"{path}: {warning}", style="yellow"))
+                save_whole(colorize_image(predictor, drawing, first.size), file)
             progress.update(progress.task_ids[0], completed=done, total=len(images))
     out.print(f"{len(images) - passed_over} of {len(images)} drawings coloured in {output}")
     if passed_over:
         raise typer.Exit(1)
 
 
-def _model_folder(model: Path) -> Path:
+def model_folder(model: Path) -> Path:
     """A run stands for its ensemble."""
     if not model.is_dir():
         raise FileNotFoundError(f"Expected a checkpoint, an ensemble or a run at {model}, found no folder there.")
@@ -169,6 +252,26 @@ def _model_folder(model: Path) -> Path:
             f" or name one of {model}/checkpoints."
         )
     return model / "ensemble"
+
+
+def colorizer_of(predictor: Predictor, model: str | Path) -> Colorizer:
+    """The colorizer that a predictor is, or whose data and measures it borrows.
+
+    Raises:
+        CheckpointError: it colours no drawings; `model` names it.
+    """
+    from colorizer.inference import Colorizer
+    from ensembles import CheckpointError
+    from ensembles.predictor import Borrowing
+
+    first = predictor
+    while isinstance(first, Borrowing):  # an ensemble, a member whose flips are averaged
+        first = first.lender
+    if not isinstance(first, Colorizer):
+        raise CheckpointError(
+            f"Expected a model that colours drawings in {model}, found {type(first).__name__}. Name another."
+        )
+    return first
 
 
 def _refuse(message: str) -> None:

@@ -26,7 +26,7 @@ class TrainingConfig(DataSettings, NetworkSettings, CostSettings, OptimizationSe
     The fields are those of its four parts, by flat names; each part documents its own.
 
     Attributes:
-        seed: of weights, data order and dropout; 0 <= seed < 2**32.
+        seed: of weights, data order, what is done to drawings, and dropout; 0 <= seed < 2**32.
     """
 
     seed: int = 0
@@ -80,6 +80,7 @@ def build_generator(config: TrainingConfig, rng: torch.Generator | None = None) 
         initialization=config.initialization,
         passes=config.passes,
         confidence=config.confidence,
+        hints=config.hints,
         rng=rng or torch.Generator().manual_seed(config.seed),
     )
     if config.widths:

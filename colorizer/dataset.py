@@ -34,8 +34,11 @@ DESCRIPTION_FILE = "dataset.json"
 WORKERS = min(8, os.cpu_count() or 1)
 
 # Part of the key of a cache entry: to be raised whenever `to_square` or the files of an entry change.
-_CACHE_VERSION = 1
+_CACHE_VERSION = 2
 _COLUMNS = ["name", "group", "line", "color"]
+# What datasets of earlier versions lack, and what is said in its place.
+LATER_COLUMNS: dict[str, str | int] = {"label": "", "origin": "given", "width": 0, "height": 0}
+_TEXTS = ("name", "label", "origin")
 
 
 class DatasetError(ValueError):
@@ -51,15 +54,33 @@ class Drawings:
         groups: (N,) int64; drawings of one group have identical line art.
         lines: (N, 1, S, S) uint8, 255 white paper, 0 black line.
         colors: (N, 3, S, S) uint8, RGB.
+        labels: what each shows, "" where nobody said; [] where nobody said anything of any.
+        sides: (N, 2) int32, width and height of the coloured originals in pixels, 0 where unknown; None where all are.
+        origins: "given" or "pseudo" of each, whose colours are those of a model; [] where all are given.
     """
 
     names: list[str] = field(repr=False)
     groups: NDArray[np.int64] = field(repr=False)
     lines: NDArray[np.uint8] = field(repr=False)
     colors: NDArray[np.uint8] = field(repr=False)
+    labels: list[str] = field(default_factory=list, repr=False)
+    sides: NDArray[np.int32] | None = field(default=None, repr=False)
+    origins: list[str] = field(default_factory=list, repr=False)
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def chosen(self, rows: NDArray[np.integer[Any]], colors: NDArray[np.uint8] | None = None) -> "Drawings":
+        """Those at some positions (M,), in the order given; with other colours (M, 3, S, S), if there are any."""
+        return Drawings(
+            names=[self.names[row] for row in rows],
+            groups=self.groups[rows],
+            lines=self.lines[rows],
+            colors=self.colors[rows] if colors is None else colors,
+            labels=[self.labels[row] for row in rows] if self.labels else [],
+            sides=None if self.sides is None else self.sides[rows],
+            origins=[self.origins[row] for row in rows] if self.origins else [],
+        )
 
 
 @dataclass(frozen=True)
@@ -71,12 +92,16 @@ class Dataset:
         folder: where its files lie on this machine; of a dataset in a bucket, where they are fetched to.
         digest: SHA-256 of the Parquet file; two datasets of one digest hold the same drawings.
         counts: drawings per split.
+        statistics: of the training split alone, in the model's range [-1, 1]: mean and std of "line" and of "color" (by
+            channel), "density", the share of dark pixels, as a mean under "line" and as quantiles. {} where `prepare`
+            counted none.
     """
 
     address: str
     folder: Path
     digest: str
     counts: dict[str, int]
+    statistics: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def open(cls, path: str | Path) -> "Dataset":
@@ -96,15 +121,46 @@ class Dataset:
         try:
             counts = {split: int(description["counts"][split]) for split in SPLITS}
             digest = _digest(description["digest"])
+            statistics = dict(description.get("statistics", {}))
         except (KeyError, TypeError, ValueError) as error:
             raise DatasetError(
                 f"{place}/{DESCRIPTION_FILE} should hold a digest and counts of {', '.join(SPLITS)}; {_HOW_TO_PREPARE}"
             ) from error
-        return cls(str(place), place.local or cache_folder() / f"{digest[:32]}-fetched", digest, counts)
+        if empty := [split for split in SPLITS if counts[split] < 1]:
+            raise DatasetError(
+                f"Expected drawings in each of {', '.join(SPLITS)}, got none in {' and '.join(empty)} of {place};"
+                f" {_HOW_TO_PREPARE}"
+            )
+        return cls(str(place), place.local or cache_folder() / f"{digest[:32]}-fetched", digest, counts, statistics)
 
     @property
     def drawings_file(self) -> Path:
         return self.folder / DRAWINGS_FILE
+
+    def description(self) -> dict[str, Any]:
+        """All that `dataset.json` says.
+
+        Raises:
+            DatasetError: it has gone since the dataset was opened, or cannot be read.
+        """
+        return _read_description(Place.of(self.address))
+
+    def fetched(self) -> Path:
+        """The Parquet file on this machine, found to be what was written; one in a bucket is fetched if need be.
+
+        Raises:
+            DatasetError: it does not match its digest.
+            OSError: it cannot be fetched.
+        """
+        place, file = Place.of(self.address), self.drawings_file
+        if place.local is None and not (file.is_file() and sha256_of(file) == self.digest):
+            place.fetch(DRAWINGS_FILE, file)
+        if (found := sha256_of(file)) != self.digest:
+            raise DatasetError(
+                f"{place}/{DRAWINGS_FILE} has changed since it was written: its SHA-256 should start with "
+                f"{self.digest[:12]}, but starts with {found[:12]}. Copy or prepare the dataset again."
+            )
+        return file
 
     def split(self, split: str, size: int) -> Drawings:
         """The drawings of a split, each laid into a white square of `size` pixels.
@@ -203,6 +259,7 @@ def _locked(path: Path) -> Iterator[None]:
 def _shapes(count: int, size: int) -> dict[str, tuple[type[np.generic], tuple[int, ...]]]:
     return {
         "groups": (np.int64, (count,)),
+        "sides": (np.int32, (count, 2)),
         "lines": (np.uint8, (count, 1, size, size)),
         "colors": (np.uint8, (count, 3, size, size)),
     }
@@ -212,7 +269,7 @@ def _open_entry(entry: Path, count: int, size: int) -> Drawings | None:
     """The cached split, or None if it is absent, cut short or otherwise not what it should be."""
     arrays = {}
     try:
-        names = json.loads((entry / "names.json").read_text(encoding="utf-8"))
+        texts = json.loads((entry / "texts.json").read_text(encoding="utf-8"))
         for name, (dtype, shape) in _shapes(count, size).items():
             file = entry / f"{name}.npy"
             array = np.load(file, mmap_mode="r", allow_pickle=False)
@@ -222,23 +279,21 @@ def _open_entry(entry: Path, count: int, size: int) -> Drawings | None:
             arrays[name] = array
     except (OSError, ValueError, EOFError):
         return None
-    if not isinstance(names, list) or len(names) != count:
+    if not isinstance(texts, dict) or [len(texts.get(name, "")) for name in _TEXTS] != [count] * len(_TEXTS):
         return None
-    return Drawings(names=names, **arrays)
+    sides = arrays.pop("sides")
+    return Drawings(
+        names=texts["name"],
+        labels=texts["label"] if any(texts["label"]) else [],
+        sides=sides if sides.any() else None,
+        origins=texts["origin"] if any(origin != "given" for origin in texts["origin"]) else [],
+        **arrays,
+    )
 
 
 def _build_entry(dataset: Dataset, split: str, size: int, entry: Path) -> None:
     """Decodes a split into a new cache entry, in place of a damaged one. Its lock must be held."""
-    place = Place.of(dataset.address)
-    if place.local is None and not (
-        dataset.drawings_file.is_file() and sha256_of(dataset.drawings_file) == dataset.digest
-    ):
-        place.fetch(DRAWINGS_FILE, dataset.drawings_file)
-    if (found := sha256_of(dataset.drawings_file)) != dataset.digest:
-        raise DatasetError(
-            f"{place}/{DRAWINGS_FILE} has changed since it was written: its SHA-256 should start with "
-            f"{dataset.digest[:12]}, but starts with {found[:12]}. Copy or prepare the dataset again."
-        )
+    dataset.fetched()
     partial = entry.with_name(entry.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)  # what a killed process left
     partial.mkdir()
@@ -253,7 +308,7 @@ def _build_entry(dataset: Dataset, split: str, size: int, entry: Path) -> None:
 
 def _write_arrays(dataset: Dataset, split: str, size: int, folder: Path) -> None:
     count = dataset.counts[split]
-    names: list[str] = []
+    texts: dict[str, list[str]] = {name: [] for name in _TEXTS}
     with ExitStack() as stack:
         # Written piece by piece rather than through a writable map, which a full disk would answer by killing
         # the process.
@@ -263,30 +318,39 @@ def _write_arrays(dataset: Dataset, split: str, size: int, folder: Path) -> None
         }
         workers = stack.enter_context(ThreadPoolExecutor(WORKERS))
         for rows in _rows_of(dataset, split):
-            names += rows["name"].to_pylist()
+            for name in _TEXTS:
+                texts[name] += rows[name].to_pylist()
             files["groups"].write(rows["group"].to_numpy().astype(np.int64).tobytes())
+            sides = np.stack([rows[side].to_numpy() for side in ("width", "height")], axis=1)  # (rows, 2)
+            files["sides"].write(sides.astype(np.int32).tobytes())
             for column, mode in (("line", "L"), ("color", "RGB")):
                 encoded = pc.struct_field(rows[column], "bytes").to_pylist()
                 for pixels in workers.map(_decode, encoded, [mode] * len(encoded), [size] * len(encoded)):
                     files[f"{column}s"].write(pixels)
-    if len(names) != count:
+    if (found := len(texts["name"])) != count:
         raise DatasetError(
-            f"{dataset.drawings_file} holds {len(names)} drawings of split {split}, but its "
+            f"{dataset.drawings_file} holds {found} drawings of split {split}, but its "
             f"{DESCRIPTION_FILE} says {count}; {_HOW_TO_PREPARE}"
         )
-    (folder / "names.json").write_text(json.dumps(names), encoding="utf-8")
+    (folder / "texts.json").write_text(json.dumps(texts), encoding="utf-8")
 
 
 def _rows_of(dataset: Dataset, split: str) -> Iterator[pa.Table]:
     """The rows of a split, one row group at a time."""
     try:
         with pq.ParquetFile(dataset.drawings_file) as file:
-            if absent := {"split", *_COLUMNS} - set(file.schema_arrow.names):
+            there = set(file.schema_arrow.names)
+            if absent := {"split", *_COLUMNS} - there:
                 raise KeyError(f"no column {', '.join(sorted(absent))}")
+            columns = [*_COLUMNS, *(name for name in LATER_COLUMNS if name in there)]
             for group in range(file.num_row_groups):
                 wanted = pc.equal(file.read_row_group(group, columns=["split"])["split"], split)
                 if pc.any(wanted).as_py():
-                    yield file.read_row_group(group, columns=_COLUMNS).filter(wanted)
+                    rows = file.read_row_group(group, columns=columns).filter(wanted)
+                    for name, missing in LATER_COLUMNS.items():
+                        if name not in there:
+                            rows = rows.append_column(name, pa.array([missing] * len(rows)))
+                    yield rows
     except (pa.ArrowException, KeyError) as error:
         raise DatasetError(f"{dataset.drawings_file} holds no drawings ({error}); {_HOW_TO_PREPARE}") from error
 

@@ -5,6 +5,7 @@ One step in each report is looked at more closely; the others cost nothing. What
 tutorial, 2017) for discriminators that are never fooled.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from colorizer import baselines
 from colorizer.layers import Maxout
 
 Measures = dict[str, float]
@@ -122,8 +124,8 @@ def verdict(measures: Mapping[str, float]) -> str:
 
     Args:
         measures: of `Examination`; further rate, the share of the learning rates that was in force at the step;
-            val_mse and train_mse, mean squared errors of the validation drawings and of some training drawings; and
-            colourfulness, the ratio to that of the true colours.
+            val_mse and train_mse, mean squared errors of the validation drawings and of some training drawings;
+            colourfulness, the ratio to that of the true colours; and psnr, with baseline/NAME/psnr of `baselines`.
     """
     return "; ".join(said for rule in _RULES if (said := rule(measures)))
 
@@ -196,4 +198,13 @@ def _colours(measures: Mapping[str, float]) -> str:
     return ""
 
 
-_RULES = (_steps, _overfitting, _balance, _dead, _gradients, _colours)
+def _baselines(measures: Mapping[str, float]) -> str:
+    """The best of the trivial predictors that are better."""
+    found = {name: measures.get(f"baseline/{name}/psnr", -math.inf) for name in baselines.WORDS}
+    best, psnr = max(found, key=lambda name: found[name]), measures.get("psnr", math.inf)
+    if psnr < found[best]:
+        return f"worse than {baselines.WORDS[best]}: psnr {psnr:.1f} against {found[best]:.1f}"
+    return ""
+
+
+_RULES = (_steps, _overfitting, _balance, _dead, _gradients, _colours, _baselines)

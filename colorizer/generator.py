@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from colorizer.hints import CHANNELS, no_hints
 from colorizer.layers import (
     Activation,
     Attention,
@@ -49,9 +50,12 @@ class UNet(nn.Module):
         passes: how often the network paints, 1 or more, with the same weights. From 2 on it sees, beside the lines,
             the colours of the pass before; the first sees white paper.
         confidence: tell a log-variance beside the colours, see `with_log_variance`.
+        hints: see, beside the lines, colours at some points, see `hints.dotted`. Lines alone will do: then nobody has
+            told any.
 
     Attributes:
         confidence: whether it tells log-variances.
+        hints: whether it sees hints.
     """
 
     def __init__(
@@ -68,12 +72,14 @@ class UNet(nn.Module):
         initialization: Initialization = "he",
         passes: int = 1,
         confidence: bool = False,
+        hints: bool = False,
     ) -> None:
         super().__init__()
         self.multiple = 2**levels
         self.passes = passes
         self.confidence = confidence
-        inputs = 1 if passes == 1 else 4  # lines, and the last picture
+        self.hints = hints
+        inputs = 1 + CHANNELS * hints + (0 if passes == 1 else 3)  # lines, hints, the last picture
         widths = [channels * min(2**level, _WIDEST) for level in range(levels)]
         self.down = nn.ModuleList()
         self.up = nn.ModuleList()
@@ -98,7 +104,10 @@ class UNet(nn.Module):
         initialize(self, activation, rng, initialization)
 
     def forward(self, lines: Tensor) -> Tensor:
-        """Colours (B, 3, H, W) in [-1, 1] for lines (B, 1, H, W) in [-1, 1]; any H and W of 1 or more."""
+        """Colours (B, 3, H, W) in [-1, 1] for lines (B, 1, H, W) in [-1, 1]; any H and W of 1 or more.
+
+        A generator that sees hints takes them behind the lines, (B, 5, H, W).
+        """
         return self._painted(lines)[0]
 
     def with_log_variance(self, lines: Tensor) -> tuple[Tensor, Tensor]:
@@ -117,23 +126,32 @@ class UNet(nn.Module):
         end = torch.where(told < 0, _LEAST_LOG_VARIANCE, _MOST_LOG_VARIANCE)
         return colors, told / (1 + told / end)
 
-    def _painted(self, lines: Tensor) -> tuple[Tensor, Tensor]:
+    def _painted(self, given: Tensor) -> tuple[Tensor, Tensor]:
         """Colours (B, 3, H, W), and the features (B, C, H', W') they were made of."""
-        height, width = lines.shape[-2:]
-        right, below = -width % self.multiple, -height % self.multiple
-        if right or below:
-            lines = F.pad(lines, (0, right, 0, below), value=PAPER)
+        height, width = given.shape[-2:]
+        given = self._padded(given)
         if self.passes == 1:
-            colors, features = self._pass(lines)
+            colors, features = self._pass(given)
         else:
-            colors = torch.full_like(lines, PAPER).expand(-1, 3, -1, -1)
+            colors = torch.full_like(given[:, :1], PAPER).expand(-1, 3, -1, -1)
             for _ in range(self.passes):
-                colors, features = self._pass(torch.cat((lines, colors), dim=1))
+                colors, features = self._pass(torch.cat((given, colors), dim=1))
         return colors[..., :height, :width], features
+
+    def _padded(self, given: Tensor) -> Tensor:
+        """Lines, and hints where they are seen, (B, 1 or 5, H', W'): around a drawing is paper, and nothing is told."""
+        if self.hints and given.shape[1] == 1:
+            given = torch.cat((given, no_hints(given)), dim=1)
+        around = (0, -given.shape[-1] % self.multiple, 0, -given.shape[-2] % self.multiple)
+        if not any(around):
+            return given
+        if not self.hints:
+            return F.pad(given, around, value=PAPER)
+        return torch.cat((F.pad(given[:, :1], around, value=PAPER), F.pad(given[:, 1:], around)), dim=1)
 
     def _pass(self, given: Tensor) -> tuple[Tensor, Tensor]:
         seen = []
-        x = given  # (B, 1 or 4, H', W')
+        x = given  # (B, 1 to 8, H', W')
         for down in self.down:
             x = down(x)
             seen.append(x)

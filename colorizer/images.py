@@ -116,11 +116,13 @@ def _decode(stream: BinaryIO, path: Path | None) -> Image.Image:
             rule = f"{width} x {height} pixels, at least {MIN_SIDE} on each side are needed"
             raise UnreadableImage(path, Reason.TOO_SMALL, rule)
         image.load()
-        return _as_seen(ImageOps.exif_transpose(image), path)
+        ImageOps.exif_transpose(image, in_place=True)
+        return _as_seen(image, path)
     except UnreadableImage:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UnreadableImage(path, Reason.TOO_LARGE, str(error)) from error
+        # Pillow's own limit, which is beyond ours and would not help who reads of it.
+        raise UnreadableImage(path, Reason.TOO_LARGE, f"at most {MAX_PIXELS:,} pixels are read") from error
     except UnidentifiedImageError as error:
         raise UnreadableImage(path, Reason.NOT_AN_IMAGE) from error
     except Exception as error:
@@ -135,9 +137,10 @@ def _as_seen(image: Image.Image, path: Path | None) -> Image.Image:
     if image.mode in ("F", "LAB"):
         raise UnreadableImage(path, Reason.UNSUPPORTED, f"mode {image.mode}; save it with 8 bits per channel")
     if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    rgb = image.convert("RGB")
+        layer = image if image.mode == "RGBA" else image.convert("RGBA")
+        image = Image.new("RGB", layer.size, "white")
+        image.paste(layer, mask=layer.getchannel("A"))
+    rgb = image if image.mode == "RGB" else image.convert("RGB")
     rgb.info.clear()
     return rgb
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageChops
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
-from colorizer import checkpoint, metrics
+from colorizer import baselines, checkpoint, metrics
 from colorizer.checkpoint import CheckpointError, Description, load_generator
 from colorizer.dataset import Dataset, DatasetError
 from colorizer.generator import UNet, placed, predict, predict_with_log_variance
@@ -22,6 +22,8 @@ from colorizer.retraining import default_architecture, retrain, retraining_confi
 from colorizer.sampling import to_floats, to_pixels
 
 _AT_ONCE = 64  # drawings; bounds the memory whatever comes
+_BAND = 256  # rows of a large drawing that are worked on at once
+_MUCH = 0.3  # by so much of its area a drawing must be more usual once it is inverted, to be taken for inverted
 _LINE_WIDTH = 1.5  # pixels of the small prediction over which colours are carried under the lines
 
 Floats = NDArray[np.float32]
@@ -98,7 +100,7 @@ class Colorizer:
         """The same data and measures around another generator of the same architecture, which is put on the device.
 
         Raises:
-            CheckpointError: it has other layers or weights of other shapes; the first difference is named.
+            CheckpointError: it has other layers or weights of other shapes; what differs is named.
         """
         if not isinstance(module, UNet) or _layers(module) != _layers(self._generator):
             raise CheckpointError(
@@ -204,6 +206,10 @@ class Colorizer:
                 groups=np.asarray(drawings.groups[some]),
             )
 
+    def baselines(self) -> dict[str, Callable[[Floats], Floats]]:
+        """Trivial predictors of the drawings of `batches`: see `baselines.predictors`."""
+        return baselines.predictors(self.dataset.split("train", self.size))
+
     def scores(self, predictions: Floats, targets: Floats) -> dict[str, NDArray[np.float64]]:
         """Per drawing, arrays of shape (B,): see `metrics.score_images`."""
         clipped = torch.from_numpy(np.clip(predictions, -1, 1).astype(np.float32))
@@ -288,7 +294,33 @@ def colorize_image(predictor: Callable[[Floats], Floats], image: Image.Image, si
     colored = Image.fromarray(to_pixels(colors)).crop((left, top, left + inner[0], top + inner[1]))
     if colored.size != image.size:
         colored = colored.resize(image.size, Image.Resampling.BICUBIC if larger else Image.Resampling.HAMMING)
-    return ImageChops.multiply(colored, drawing.convert("RGB")) if larger else colored
+    if larger:
+        _draw_over(colored, drawing)
+    return colored
+
+
+def unlike(image: Image.Image, statistics: Mapping[str, Any]) -> str:
+    """What to tell who gives a model lines that are white where those it learned from were black, or the other way.
+
+    Args:
+        image: in any mode; transparent parts count as white.
+        statistics: of the model's training drawings, as its checkpoint holds them; {} where it holds none.
+
+    Returns:
+        A sentence, or "" where the drawing is much like those, or nothing is known of them.
+    """
+    usual = statistics.get("line", {}).get("density")
+    if usual is None:
+        return ""
+    histogram = np.array(_on_white(image).histogram())
+    dark = histogram[:128].sum() / histogram.sum()
+    if abs(dark - usual) - abs(1 - dark - usual) < _MUCH:
+        return ""
+    given, learned = ("white lines on black", "black lines on white")[:: 1 if dark > usual else -1]
+    return (
+        f"{dark:.0%} of it are dark: {given}? The model was trained on {learned}, {usual:.0%} dark."
+        " Invert the drawing to have it coloured well."
+    )
 
 
 def _layers(network: UNet) -> tuple[int, list[type[nn.Module]]]:
@@ -301,6 +333,14 @@ def _on_white(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("L")
+
+
+def _draw_over(colored: Image.Image, drawing: Image.Image) -> None:
+    """Multiply colours by lines, in bands: large pictures would take their size again twice over."""
+    width, height = colored.size
+    for top in range(0, height, _BAND):
+        band = (0, top, width, min(top + _BAND, height))
+        colored.paste(ImageChops.multiply(colored.crop(band), drawing.crop(band).convert("RGB")), band)
 
 
 def _inner_size(width: int, height: int, size: int) -> tuple[int, int]:

@@ -4,13 +4,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-_GAIN = 1.5
-_PAPER_NOISE = 0.05
+GAIN = 1.5
+PAPER_NOISE = 0.05
 _SIDES_PER_REACH = 72
 
 
-def lines_from_colors(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Line art by dilation difference: a pixel is inked as far as it is darker than the brightest near it.
+def reach_of(height: int, width: int) -> int:
+    """How many pixels away is near."""
+    return max(1, round(min(height, width) / _SIDES_PER_REACH))
+
+
+def lines_from_colors(rgb: NDArray[np.uint8], style: str = "dilation") -> NDArray[np.uint8]:
+    """Line art by one of the pens of `colorizer.pens`; "dilation" needs no torch.
+
+    By dilation difference a pixel is inked as far as it is darker than the brightest near it.
 
     Dark outlines stay where they are and become thin lines; the edge between two flat colours becomes a paler
     line on its darker side; flat areas become paper. Each channel is looked at by itself and the strongest
@@ -23,19 +30,33 @@ def lines_from_colors(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
     Args:
         rgb: (H, W, 3) uint8.
+        style: "dilation", "xdog" or "threshold".
 
     Returns:
         (H, W) uint8, 255 where there is paper, 0 on a full line.
 
     Raises:
-        ValueError: the array has another shape or type.
+        ValueError: the array has another shape or type, or no pen has that name.
     """
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
         raise ValueError(f"Expected colours as (H, W, 3) uint8, got {rgb.shape} {rgb.dtype}.")
-    reach = max(1, round(min(rgb.shape[:2]) / _SIDES_PER_REACH))
-    around = 2 * reach + 1
+    if style != "dilation":
+        return _by_pen(rgb, style)
+    around = 2 * reach_of(*rgb.shape[:2]) + 1
     brightest = ndimage.maximum_filter(rgb, size=(around, around, 1), mode="nearest")
     darker = (brightest - rgb).max(axis=2).astype(np.float32) / 255  # (H, W), never negative
-    ink = np.clip(_GAIN * darker - _PAPER_NOISE, 0, 1)
+    ink = np.clip(GAIN * darker - PAPER_NOISE, 0, 1)
     lines: NDArray[np.uint8] = np.rint(255 * (1 - ink)).astype(np.uint8)
+    return lines
+
+
+def _by_pen(rgb: NDArray[np.uint8], style: str) -> NDArray[np.uint8]:
+    import torch  # as preparing a dataset starts without it
+
+    from colorizer.pens import PENS
+
+    if style not in PENS:
+        raise ValueError(f"Expected a style out of {', '.join(PENS)}, got {style!r}.")
+    colors = torch.from_numpy(rgb.transpose(2, 0, 1)[None] / np.float32(255))
+    lines: NDArray[np.uint8] = (255 * PENS[style](colors)).round().to(torch.uint8)[0, 0].numpy()
     return lines

@@ -76,13 +76,16 @@ class Objective:
         }
         self.names = ("loss_g", "loss_d", "adversarial", "reconstruction", *(name for name, on in some.items() if on))
 
-    def paint(self, generator: UNet, lines: Tensor) -> Painted:
-        """Colours (B, 3, H, W) for lines (B, 1, H, W), and their log-variances (B, 1, H, W) where these are told."""
+    def paint(self, generator: UNet, given: Tensor) -> Painted:
+        """Colours (B, 3, H, W) for lines, or lines and hints, (B, 1 or 5, H, W).
+
+        And their log-variances (B, 1, H, W) where these are told.
+        """
         with self._autocast():
             if self._config.confidence:
-                colors, log_variance = generator.with_log_variance(lines)
+                colors, log_variance = generator.with_log_variance(given)
                 return colors.float(), log_variance
-            painted: Tensor = generator(lines)
+            painted: Tensor = generator(given)
         return painted.float(), None
 
     def of_discriminator(self, discriminator: PatchDiscriminator, lines: Tensor, colors: Tensor, fake: Tensor) -> Costs:

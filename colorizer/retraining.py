@@ -82,7 +82,8 @@ def retrain(
     chosen = _chosen(everything, _checked_rows(rows, len(everything)), targets)
     # Whoever predicts a lot may have switched gradients off; this switches them on in either way.
     with torch.inference_mode(False):
-        trainer = Trainer(config, chosen, device, {"path": dataset.address, "digest": dataset.digest})
+        origin = {"path": dataset.address, "digest": dataset.digest, "statistics": dataset.statistics}
+        trainer = Trainer(config, chosen, device, origin)
         validation = dataset.split("val", config.size)
         for _ in range(config.total_reports):
             trainer.train(config.steps_per_report)
@@ -112,12 +113,8 @@ def _checked_rows(rows: ArrayLike, count: int) -> NDArray[np.intp]:
 
 
 def _chosen(drawings: Drawings, rows: NDArray[np.intp], targets: NDArray[np.floating[Any]] | None) -> Drawings:
-    return Drawings(
-        names=[drawings.names[row] for row in rows],
-        groups=drawings.groups[rows],
-        lines=drawings.lines[rows],
-        colors=drawings.colors[rows] if targets is None else _pixels(targets, (len(rows), *drawings.colors.shape[1:])),
-    )
+    colors = None if targets is None else _pixels(targets, (len(rows), *drawings.colors.shape[1:]))
+    return drawings.chosen(rows, colors)
 
 
 def _pixels(targets: NDArray[np.floating[Any]], shape: tuple[int, ...]) -> NDArray[np.uint8]:

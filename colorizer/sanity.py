@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,10 +19,9 @@ from colorizer.dataset import Drawings
 from colorizer.generator import predict
 from colorizer.objective import Objective
 from colorizer.sampling import Sampler, to_unit
+from colorizer.settings.data import UNCHANGED
+from colorizer.showing import Batch, Showing
 from colorizer.training import Diverged, Trainer
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 # What one batch learned by heart leaves of the error of the mean picture, and the steps that this may take.
 _LEARNED, _STEPS, _LOOKS = 0.2, 300, 6
@@ -62,19 +60,22 @@ def checks(config: TrainingConfig, train: Drawings, told: Callable[[str], None] 
 
 
 def _inputs(config: TrainingConfig, train: Drawings) -> tuple[bool, str]:
-    lines, colors = _batch(config, train)
+    lines, colors, given = _batch(config, train)
     ranges = [f"{float(part.min()):.2f} to {float(part.max()):.2f}" for part in (lines, colors)]
     centre = float(colors.mean())
     said = f"lines {ranges[0]}, colours {ranges[1]}, their mean {centre:.2f}"
     if float(lines.std()) == 0 or float(colors.std()) == 0:
         return False, f"{said}: a batch that shows nothing. Look at the dataset's report."
-    inside = all(float(part.abs().max()) <= 1 for part in (lines, colors))
+    if config.hints:
+        told = given[:, -1].flatten(1).any(dim=1).float().mean()
+        said += f", hints in {float(told):.0%} of the drawings at the first step"
+    inside = all(float(part.abs().max()) <= 1 for part in (given, colors))
     return inside, said if inside else f"{said}: expected [-1, 1]."
 
 
 def _outputs(config: TrainingConfig, train: Drawings) -> tuple[bool, str]:
-    lines, colors = _batch(config, train)
-    painted = predict(Trainer(config, train).generator, lines)
+    _, colors, given = _batch(config, train)
+    painted = predict(Trainer(config, train).generator, given)
     said = f"pictures of {tuple(painted.shape)} from {float(painted.min()):.2f} to {float(painted.max()):.2f}"
     right = painted.shape == colors.shape and float(painted.abs().max()) <= 1 and bool(painted.isfinite().all())
     return right, said if right else f"{said}: expected {tuple(colors.shape)} in [-1, 1]."
@@ -82,12 +83,15 @@ def _outputs(config: TrainingConfig, train: Drawings) -> tuple[bool, str]:
 
 def _order(config: TrainingConfig, train: Drawings) -> tuple[bool, str]:
     marked = dataclasses.replace(train, lines=_numbered(len(train.lines)), colors=_numbered(len(train.lines), 3))
-    sampler = Sampler(marked, 1, False, config.seed, config.data_fraction)
+    sampler = Sampler(marked, 1, False, config.seed, config.data_fraction, config.rare_labels)
     count = len(sampler.state()["order"])
     first, second = (
         [int(part[0, 0, 0, 0]) + 256 * int(part[0, 0, 0, 1]) for part in (sampler.next()[0] for _ in range(count))]
         for _ in range(2)
     )
+    if config.rare_labels:
+        said = f"{len(set(first))} of {count} drawings in an epoch with replacement, rare labels more often"
+        return count <= 8 or first != second, said
     if len(set(first)) < count:
         return False, f"{count - len(set(first))} of {count} drawings came twice in an epoch"
     if count > 8 and first == second:
@@ -125,11 +129,11 @@ def _gradients(config: TrainingConfig, train: Drawings) -> tuple[bool, str]:
     device = torch.device("cpu")
     generator, discriminator = build_generator(config), build_discriminator(config)
     objective = Objective(config, train, device, nullcontext)
-    lines, colors = _batch(config, train)
+    lines, colors, given = _batch(config, train)
     weights = list(generator.parameters())
 
     def cost() -> torch.Tensor:
-        painted = objective.paint(generator, lines)
+        painted = objective.paint(generator, given)
         return objective.of_generator(generator, discriminator, lines, colors, *painted)["loss_g"]
 
     now = cost()
@@ -163,10 +167,8 @@ def _learning(config: TrainingConfig, train: Drawings) -> tuple[bool, str]:
 def _left_over(config: TrainingConfig, train: Drawings) -> float:
     """The error on one batch that is learned by heart, over that of the batch's mean picture."""
     rows = np.linspace(0, len(train.lines) - 1, min(config.batch_size, len(train.lines))).astype(np.intp)
-    few = Drawings(
-        [train.names[row] for row in rows], np.arange(len(rows)), train.lines[rows].copy(), train.colors[rows].copy()
-    )
-    simple = {"adversarial_weight": 0.0, "dropout": 0.0, "flip": False, "ema": 0.0, "data_fraction": 1.0}
+    few = train.chosen(rows)
+    simple = {**UNCHANGED, "adversarial_weight": 0.0, "dropout": 0.0, "ema": 0.0, "data_fraction": 1.0}
     length = {"schedule": "constant", "steps_per_report": _STEPS // _LOOKS, "total_reports": _LOOKS, "warmup_steps": 0}
     l1 = config.l1_weight or float(not (config.mse_weight or config.huber_weight))
     trainer = Trainer(dataclasses.replace(config, **simple, **length, l1_weight=l1), few)  # type: ignore[arg-type]
@@ -184,9 +186,8 @@ def _left_over(config: TrainingConfig, train: Drawings) -> float:
     return left
 
 
-def _batch(config: TrainingConfig, train: Drawings) -> "Sequence[torch.Tensor]":
-    sampler = Sampler(train, config.batch_size, config.flip, config.seed, config.data_fraction)
-    return [to_unit(part, torch.device("cpu")) for part in sampler.next()]
+def _batch(config: TrainingConfig, train: Drawings) -> Batch:
+    return Showing(config, train, torch.device("cpu")).next(0)
 
 
 def _numbered(count: int, channels: int = 1) -> np.ndarray:

@@ -18,9 +18,10 @@ from colorizer.objective import Costs, Objective, Painted
 from colorizer.optimizers import Optimizer, gradient_norm
 from colorizer.precision import Computing
 from colorizer.randomness import Randomness
-from colorizer.sampling import Sampler, to_unit
+from colorizer.sampling import to_unit
 from colorizer.schedules import Plateau
 from colorizer.settings.networks import ARCHITECTURE
+from colorizer.showing import Batch, Showing
 from colorizer.transfer import freeze, take_over
 
 if TYPE_CHECKING:
@@ -53,14 +54,15 @@ class Trainer:
         config: the hyperparameters.
         train: the drawings to learn from, cut to the config's `data_fraction`; only the batches asked for are read.
         device: "cpu", "cuda", ...
-        data: where the drawings come from (`path`, `digest`), to be kept in checkpoints.
+        data: where the drawings come from (`path`, `digest`) and their `statistics`, to be kept in checkpoints.
 
     Attributes:
         steps: steps taken so far.
 
     Raises:
         CheckpointError: `start_from` names no checkpoint, or one that shares no layer.
-        ValueError: `frozen` names no part of the generator, or all, or the device is no good at `precision`.
+        ValueError: `frozen` names no part of the generator, or all; the device is no good at `precision`; or rare
+            labels are to count and drawings have none.
     """
 
     def __init__(
@@ -87,7 +89,7 @@ class Trainer:
         self._plateau = Plateau(config.plateau_patience)
         self._computing = Computing(config.precision, self.device)
         self._objective = Objective(config, train, self.device, self._computing.autocast)
-        self._sampler = Sampler(train, config.batch_size, config.flip, config.seed, config.data_fraction)
+        self._showing = Showing(config, train, self.device)
         self._examined: dict[str, float] = {}
         self._dropout = Randomness(self.device, config.seed)
 
@@ -137,7 +139,7 @@ class Trainer:
             These measures; rate, the share of the learning rates that was in force; and train_mse, the mean squared
             error on some of the drawings that are learnt from, as few as tell it from that of the validation split.
         """
-        rows = self._sampler.some(_EXAMINED)
+        rows = self._showing.sampler.some(_EXAMINED)
         lines, colors = (to_unit(torch.from_numpy(part), self.device) for part in rows)
         error = (predict(self.shown, lines) - colors).square().mean()
         return {**self._examined, "train_mse": float(error)}
@@ -208,7 +210,7 @@ class Trainer:
             checkpoint.read_tensors(folder, name)
             for name in (checkpoint.GENERATOR, checkpoint.DISCRIMINATOR, checkpoint.TRAINING)
         )
-        self._adopt_cuda(state)
+        self._adopt(state)
         for name, expected, found in (
             (checkpoint.GENERATOR, self.shown.state_dict(), generator),
             (checkpoint.DISCRIMINATOR, self.discriminator.state_dict(), discriminator),
@@ -230,7 +232,7 @@ class Trainer:
             )
 
     def _state(self) -> dict[str, Tensor]:
-        state = _prefixed("sampler", self._sampler.state()) | _prefixed("dropout", self._dropout.state)
+        state = _prefixed("sampler", self._showing.state()) | _prefixed("dropout", self._dropout.state)
         # Named by the kind of optimiser, so that one is not taken for another.
         state |= _prefixed(f"{self.config.optimizer}_g", self._optimizer_g.memory())
         state |= _prefixed(f"{self.config.optimizer}_d", self._optimizer_d.memory())
@@ -241,16 +243,20 @@ class Trainer:
             state |= _prefixed("generator", self.generator.state_dict())
         return state
 
-    def _adopt_cuda(self, state: dict[str, Tensor]) -> None:
-        """Fit the random state of a checkpoint to this device: only GPUs have, and need, that of a GPU."""
-        ours = self._dropout.state.get("cuda")
-        if ours is None:
-            state.pop("dropout.cuda", None)
-        else:
-            state.setdefault("dropout.cuda", ours)
+    def _adopt(self, state: dict[str, Tensor]) -> None:
+        """Fit the random states of a checkpoint to this training.
+
+        Only GPUs have, and need, that of a GPU; and only who does something to drawings has drawn numbers for that.
+        """
+        ours = self._state()
+        for name in ("dropout.cuda", "sampler.shown"):
+            if name in ours:
+                state.setdefault(name, ours[name])
+            else:
+                state.pop(name, None)
 
     def _load_state(self, state: Mapping[str, Tensor]) -> None:
-        self._sampler.load_state(_under("sampler", state))
+        self._showing.load_state(_under("sampler", state))
         self._dropout.state = _under("dropout", state)
         self._optimizer_g.load_memory(_under(f"{self.config.optimizer}_g", state))
         self._optimizer_d.load_memory(_under(f"{self.config.optimizer}_d", state))
@@ -262,21 +268,23 @@ class Trainer:
 
     def _step(self) -> Tensor:
         rate = self.config.rate(self.steps, self._plateau.count)
-        batches = [self._batch() for _ in range(self.config.accumulation)]
+        batches = [self._showing.next(self.steps) for _ in range(self.config.accumulation)]
         # One painting serves both networks. To keep those of several batches would take the memory of a large one.
-        kept = self._paint(batches[0][0]) if len(batches) == 1 else None
+        kept = self._paint(batches[0]) if len(batches) == 1 else None
         costs: list[Costs] = [{"loss_d": torch.zeros((), device=self.device)} for _ in batches]
         if self.config.adversarial_weight:
             self._optimizer_d.zero_grad()
-            for told, (lines, colors) in zip(costs, batches, strict=True):
-                fake = self._seen(lines, kept)
-                parts = self._objective.of_discriminator(self.discriminator, lines, colors, fake)
+            for told, batch in zip(costs, batches, strict=True):
+                fake = self._seen(batch, kept)
+                parts = self._objective.of_discriminator(self.discriminator, batch.lines, batch.colors, fake)
                 told.update(self._learn("loss_d", parts))
             self._optimizer_d.step(self.steps, rate, self._computing.scaler)
         self._optimizer_g.zero_grad()
         for told, batch in zip(costs, batches, strict=True):
-            painted = self._paint(batch[0]) if kept is None else kept
-            parts = self._objective.of_generator(self.generator, self.discriminator, *batch, *painted)
+            painted = self._paint(batch) if kept is None else kept
+            parts = self._objective.of_generator(
+                self.generator, self.discriminator, batch.lines, batch.colors, *painted
+            )
             told.update(self._learn("loss_g", parts))
         self._optimizer_g.step(self.steps, rate, self._computing.scaler)
         self._computing.scaler.update()
@@ -293,19 +301,15 @@ class Trainer:
         self._examined = {**examination.measures(), "rate": rate}
         return costs
 
-    def _batch(self) -> tuple[Tensor, Tensor]:
-        lines, colors = (to_unit(part, self.device) for part in self._sampler.next())
-        return lines, colors
+    def _paint(self, batch: Batch) -> Painted:
+        return self._objective.paint(self.generator, batch.given)
 
-    def _paint(self, lines: Tensor) -> Painted:
-        return self._objective.paint(self.generator, lines)
-
-    def _seen(self, lines: Tensor, kept: Painted | None) -> Tensor:
+    def _seen(self, batch: Batch, kept: Painted | None) -> Tensor:
         """What the discriminator gets to see: no gradient goes through it."""
         if kept is not None:
             return kept[0].detach()
         with torch.no_grad():
-            return self._paint(lines)[0]
+            return self._paint(batch)[0]
 
     def _learn(self, which: str, costs: Costs) -> Costs:
         """Add the gradients of a batch's cost of this name to those of its step."""
@@ -343,7 +347,7 @@ def _under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _check_alike(expected: TrainingConfig, found: TrainingConfig, folder: Path) -> None:
-    for name in (*ARCHITECTURE, "frozen", "optimizer"):
+    for name in (*ARCHITECTURE, "hints", "frozen", "optimizer"):
         ours, theirs = getattr(expected, name), getattr(found, name)
         if ours != theirs:
             raise checkpoint.CheckpointError(f"Expected {name}={ours!r} in {folder}, found {theirs!r}.")

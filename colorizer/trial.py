@@ -15,6 +15,7 @@ import torch
 from ray import tune
 from ray.tune.result import TRAINING_ITERATION
 
+from colorizer import baselines
 from colorizer.config import TrainingConfig
 from colorizer.dataset import Dataset
 from colorizer.diagnosis import verdict
@@ -66,9 +67,10 @@ class ColorizerTrial(tune.Trainable):
     The configuration holds `data`, the absolute path or the address of a prepared dataset that all machines can read,
     any fields of `TrainingConfig`, and where a search method gives the trial a length of its own `training_iteration`,
     which stands in for `total_reports`. A report holds the mean losses since the one before and, of the validation
-    split, mse, psnr (dB), ssim, ciede2000 and colourfulness (ratio to the true colours). Beside them stand how the
-    training fares, see `Examination`, with a `verdict` in words; and the trial's peak memory so far: memory_mib of its
-    process, with all that Python and earlier trials hold there, and gpu_memory_mib.
+    split, mse, psnr (dB), ssim, ciede2000 and colourfulness (ratio to the true colours). Beside them stand what trivial
+    predictors score there, as baseline/NAME/METRIC, see `baselines`; how the training fares, see `Examination`, with a
+    `verdict` in words; and the trial's peak memory so far: memory_mib of its process, with all that Python and earlier
+    trials hold there, and gpu_memory_mib.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -78,12 +80,13 @@ class ColorizerTrial(tune.Trainable):
         _forget_peaks()
         dataset = Dataset.open(config["data"])
         self._validation = dataset.split("val", training.size)
+        self._baselines = baselines.reported(dataset, "val", training.size)
         self._scores: dict[str, float] = {}
         self._trainer = Trainer(
             training,
             dataset.split("train", training.size),
             device="cuda" if torch.cuda.is_available() else "cpu",
-            data={"path": dataset.address, "digest": dataset.digest},
+            data={"path": dataset.address, "digest": dataset.digest, "statistics": dataset.statistics},
         )
 
     def step(self) -> dict[str, Any]:
@@ -93,9 +96,9 @@ class ColorizerTrial(tune.Trainable):
         self._scores = self._trainer.evaluate(self._validation)
         self._trainer.hear(self._scores)
         seen = {**self._trainer.examine(), "val_mse": self._scores["mse"]}
-        said = verdict({**seen, **self._scores})
+        said = verdict({**seen, **self._scores, **self._baselines})
         done = self._trainer.steps >= config.total_steps
-        return {**losses, **self._scores, **seen, "verdict": said, **_peaks(), "done": done}
+        return {**losses, **self._scores, **seen, **self._baselines, "verdict": said, **_peaks(), "done": done}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the trial whole, to go on from or to predict with."""

@@ -3,7 +3,7 @@
 from ensembles.account.evaluate import Gain, ambiguity, bootstrap_gain, error_correlation
 from ensembles.account.gallery import Exhibit
 from ensembles.build import BuildReport, build
-from ensembles.capabilities import Confident, Flippable, Retrainable, TorchPredictor
+from ensembles.capabilities import Baselines, Confident, Flippable, Retrainable, TorchPredictor
 from ensembles.combining.combiner import Combiner, Predicted, Weighted
 from ensembles.combining.gram import BadPredictions, ErrorGram, blend, blend_error
 from ensembles.combining.method import InMemory, Measures, Method, Observed, fold_of
@@ -27,6 +27,7 @@ from ensembles.trained import Trained
 
 __all__ = [
     "BadPredictions",
+    "Baselines",
     "Batch",
     "BuildReport",
     "Candidate",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -31,6 +31,15 @@ class Confident(Predictor, Protocol):
 
     def with_log_variance(self, inputs: Array, /) -> tuple[Array, Array]:
         """Predictions (B, ...), and the logarithm of the expected squared error, which broadcasts to them."""
+        ...
+
+
+@runtime_checkable
+class Baselines(Predictor, Protocol):
+    """A workload that knows what trivial predictors there are, which every model has to beat."""
+
+    def baselines(self) -> Mapping[str, Callable[[Array], Array]]:
+        """By name, each from inputs (B, ...) to predictions (B, ...). They learn from the training split alone."""
         ...
 
 

@@ -17,6 +17,7 @@ from search.errors import RunError, SearchError
 from search.jobs_command import FollowOption, SharedOption, WorkingDirOption, go_on_there, list_jobs, logs, stop, submit
 from search.jobs_command import status as job_status
 from search.report_command import report
+from search.tensorboard_command import tensorboard
 from search.up_check_command import up_check
 
 if TYPE_CHECKING:
@@ -172,6 +173,7 @@ app.command("list")(list_jobs)
 app.command("status")(job_status)
 app.command()(logs)
 app.command()(stop)
+app.command()(tensorboard)
 app.command("up-check")(up_check)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,7 +57,9 @@ def score_table(scores: pd.DataFrame) -> Table:
     for row in scores.to_dict("records"):
         values = [f"{row[name]:.4g}" for name in measures]
         interval = f"{row[gain]:+.2f} [{row['gain_low']:.2f}, {row['gain_high']:.2f}]"
-        told = [row["method"], str(row["members"]), *values, f"{row['ms_per_example']:.3g}", interval]
+        # What a baseline costs is not measured.
+        cost = "" if math.isnan(row["ms_per_example"]) else f"{row['ms_per_example']:.3g}"
+        told = [row["method"], str(row["members"]), *values, cost, interval]
         table.add_row(*told, style="bold" if row["ships"] else None)
     return table
 

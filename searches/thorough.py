@@ -3,10 +3,10 @@
     huetune run searches/thorough.py --data DATASET --name thorough
 
 Learning rates first, which matter most and are hardest to guess: a jittered grid over four decades each, on a part of
-the data, that goes beyond its edges where the best lies there and is then refined around the best points. Then what
-keeps the generator from learning by heart, on all data, at these rates. Then everything once more around the best. The
-last stage trains the finalists again with fresh seeds: the winner is chosen by their mean, and the replicas are members
-for `huetune ensemble`.
+the data, that goes beyond its edges where the best lies there and is then refined around the best points. Then costs,
+norm, and what keeps the generator from learning by heart, on all data, at these rates: they stay constant, and the
+running average of the weights predicts. Then everything once more around the best. The last stage trains the finalists
+again with fresh seeds: the winner is chosen by their mean, and the replicas are members for `huetune ensemble`.
 """
 
 from ray import tune
@@ -31,7 +31,15 @@ def search(
     rates = Stage(
         "learning rates",
         space={"lr_g": tune.loguniform(1e-5, 1e-1), "lr_d": tune.loguniform(1e-6, 1e-2)},
-        fixed={"weight_decay": 0.0, "dropout": 0.0, "flip": True, "l1_weight": 5.0, "mse_weight": 5.0, "norm": "batch"},
+        fixed={
+            "weight_decay": 0.0,
+            "dropout": 0.0,
+            "l1_weight": 5.0,
+            "mse_weight": 5.0,
+            "norm": "batch",
+            "ema": 0.99,
+            "beta1": 0.5,
+        },
         method=JitteredGrid(factor=10, refine=[Refine(factor=3, around=2, budget=2.0)]),
         data_fraction=part,
         budget=0.5,
@@ -41,10 +49,11 @@ def search(
         space={
             "weight_decay": tune.loguniform(1e-4, 1e-1),
             "dropout": tune.uniform(0, 0.3),
-            "flip": tune.choice([True, False]),
             "l1_weight": tune.loguniform(1, 20),
             "mse_weight": tune.loguniform(1, 20),
             "norm": tune.choice(["batch", "group", "none"]),
+            "ema": tune.choice([0.98, 0.99, 0.995]),
+            "beta1": tune.uniform(0.3, 0.9),
         },
         method=Bayesian(startup=6),
         trials=trials,

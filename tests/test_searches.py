@@ -9,7 +9,7 @@ from search.definition_file import DefinitionFile
 SEARCHES = Path(__file__).parents[1] / "searches"
 
 
-@pytest.mark.parametrize("name", ["demo", "quick", "thorough"])
+@pytest.mark.parametrize("name", ["demo", "quick", "thorough", "pix2pix"])
 def test_a_search_of_the_colorizer_is_made_of_known_hyperparameters(name: str, dataset: Path) -> None:
     from colorizer.config import TrainingConfig
 

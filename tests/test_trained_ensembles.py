@@ -12,6 +12,7 @@ from colorizer.training import Trainer
 from ensembles import Candidate, Ensemble, Trained, build, load
 
 SIZE = 16
+BASELINES = {"baseline: line_copied", "baseline: mean_image"}  # stand beside all methods
 
 
 @pytest.fixture(scope="module")
@@ -46,15 +47,17 @@ def candidates(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> list[
 def test_snapshots_make_averages_along_each_trial(candidates: list[Candidate], tmp_path: Path) -> None:
     report = build(candidates, tmp_path / "e", methods=["best_single_swa", "mean_swa", "mean"])
     members = report.scores.set_index("method")["members"]
-    assert members.to_dict() == {"best_single": 1, "best_single_swa": 1, "mean_swa": 3, "mean": 6}
-    assert report.scores["psnr"].nunique() == 4
+    expected = {"best_single": 1, "best_single_swa": 1, "mean_swa": 3, "mean": 6}
+    assert members.to_dict() == expected | dict.fromkeys(BASELINES, 0)
+    assert report.scores["psnr"].nunique() == 6
 
 
 def test_soups_are_made_where_architectures_agree(candidates: list[Candidate], tmp_path: Path) -> None:
     report = build(candidates, tmp_path / "e", methods=["soups"])
-    assert set(report.scores["method"]) == {"best_single", "soup", "greedy_soup", "soup_fresh", "greedy_soup_fresh"}
-    assert report.scores["val_psnr"].notna().all()
+    soups = {"best_single", "soup", "greedy_soup", "soup_fresh", "greedy_soup_fresh"}
     rows = report.scores.set_index("method")
+    assert set(rows.index) == soups | BASELINES
+    assert rows["val_psnr"].notna().to_dict() == dict.fromkeys(soups, True) | dict.fromkeys(BASELINES, False)
     assert rows.loc["soup", "parameters"] == rows.loc["best_single", "parameters"]
 
 
@@ -71,8 +74,9 @@ def test_second_levels_are_fitted_to_what_members_had_not_seen(candidates: list[
     trained = Trained(folds=2, blend=0.3, student=True, folder=tmp_path / "parts")
     report = build(trials, tmp_path / "e", methods=["mean"], trained=trained)
     levels = {f"{kind}_{level}" for kind in ("stacked", "blended") for level in ("ridge", "nonnegative", "simplex_log")}
-    assert set(report.scores["method"]) == {"best_single", "mean", "student"} | levels
-    assert report.scores["val_psnr"].notna().all()
+    rows = report.scores.set_index("method")
+    assert set(rows.index) == {"best_single", "mean", "student"} | levels | BASELINES
+    assert rows.drop(list(BASELINES))["val_psnr"].notna().all()
     assert len(list((tmp_path / "parts" / "2-folds").iterdir())) == 3 * 2
     assert len(list((tmp_path / "parts" / "blend").iterdir())) == 3
 

@@ -43,8 +43,8 @@ class OptimizationSettings:
         steps_per_report, total_reports: the length of the training, their product, and how often it is looked
             at.
         precision: "bfloat16" and, on GPUs alone, "float16" compute convolutions in it; weights and costs stay
-            float32. For "float16" costs are scaled so that small gradients survive (Micikevicius et al. 2018). "auto" is
-            "bfloat16" on devices made for it and "float32" elsewhere.
+            float32. For "float16" costs are scaled so that small gradients survive (Micikevicius et al. 2018). "auto"
+            is "bfloat16" on devices made for it and "float32" elsewhere.
         start_from: folder of the checkpoint whose weights are the beginning, where they fit; "" begins afresh. See
             `transfer.take_over`.
         frozen: parts of the generator that stay as they are, as prefixes of parameter names with commas between:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ensembles.capabilities import Baselines
 from ensembles.combining.combiner import Combiner
 from ensembles.members.crew import Crew, counted
 from ensembles.predictor import Array, Predictor, Scores
@@ -32,6 +33,7 @@ class Entry:
 class TestScores:
     scores: Mapping[str, Scores]  # entry -> score -> (N,)
     groups: Array  # (N,)
+    baselines: Mapping[str, Scores]  # of the trivial predictors that the judge knows, by name
 
 
 def validate(
@@ -57,15 +59,19 @@ def validate(
 
 def score(crew: Crew, entries: Sequence[Entry], say: Callable[[str], None]) -> TestScores:
     """Score each entry on each example of the test split; `BadPredictions` for a member that fails."""
+    trivial = crew.judge.baselines() if isinstance(crew.judge, Baselines) else {}
     parts: dict[str, list[Scores]] = {entry.name: [] for entry in entries}
+    beside: dict[str, list[Scores]] = {name: [] for name in trivial}
     groups: list[Array] = []
     for count, batch in counted(crew.judge, "test"):
         say(f"test split, {count} examples")
         predicted = crew.predict(batch)
         for entry in entries:
             parts[entry.name].append(_checked(crew.judge, entry.rule(predicted), batch.targets))
+        for name, predict in trivial.items():
+            beside[name].append(_checked(crew.judge, predict(np.asarray(batch.inputs)), batch.targets))
         groups.append(np.asarray(batch.groups))
-    return TestScores(_joined(parts), np.concatenate(groups))
+    return TestScores(_joined(parts), np.concatenate(groups), _joined(beside))
 
 
 def _joined(parts: Mapping[str, Sequence[Scores]]) -> dict[str, Scores]:

@@ -16,6 +16,9 @@ from ensembles.combining.combiner import Weighted
 from ensembles.combining.gram import Floats
 from ensembles.predictor import Array, Predictor
 
+BASELINE = "baseline: "
+"""What the names of trivial predictors begin with, in place of the name of a method."""
+
 
 def score_table(
     entries: Sequence[Entry],
@@ -27,12 +30,13 @@ def score_table(
     judge: Predictor,
     seed: int,
 ) -> pd.DataFrame:
-    """A row an entry, the best single model first.
+    """A row an entry, the best single model first; then a row "baseline: NAME" for each trivial predictor.
 
     Columns: method, members, the measures of `judge.summarize`, gain_METRIC with gain_low and gain_high (the paired
     bootstrap's, over groups), val_METRIC (cross-fitted) with val_gain_low and val_gain_high, ambiguity (what
     disagreement takes off the members' mean squared error on validation; NaN unless the entry is a weighted mean),
-    parameters, ms_per_example, memory_mib, frontier (nothing is both better on test and quicker), ships.
+    parameters, ms_per_example, memory_mib, frontier (nothing is both better on test and quicker), ships. A baseline
+    has no members; it never ships, and of what it costs nothing is told.
 
     Args:
         gram: (K, K), of all seats, the mean over validation.
@@ -61,6 +65,19 @@ def score_table(
                 "ms_per_example": cost.milliseconds,
                 "memory_mib": cost.memory_mib,
                 "ships": entry.name == choice.name,
+            }
+        )
+    for name, scores in test.baselines.items():
+        gain = bootstrap_gain(single, scores[metric], seed=seed, groups=test.groups)
+        rows.append(
+            {
+                "method": BASELINE + name,
+                "members": 0,
+                **judge.summarize(scores),
+                f"gain_{metric}": gain.mean,
+                "gain_low": gain.low,
+                "gain_high": gain.high,
+                "ships": False,
             }
         )
     table = pd.DataFrame(rows).astype({"parameters": "Int64", "memory_mib": "float64"})

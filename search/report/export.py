@@ -95,9 +95,13 @@ def _tables(moment: Snapshot | Comparison) -> tuple[dict[str, pd.DataFrame], dic
     left_out: dict[str, str] = {}
     if isinstance(moment, Snapshot):
         tables |= {"trials": moment.trials, "measurements": moment.measurements}
+        if moment.baselines:
+            tables["baselines"] = _baselines(moment)
     else:
         tables["trials"] = _of_runs(moment, [run.trials for run in moment.runs])
         tables["measurements"] = _of_runs(moment, [run.measurements for run in moment.runs])
+        if any(run.baselines for run in moment.runs):
+            tables["baselines"] = _of_runs(moment, map(_baselines, moment.runs))
         tables |= {"runs": outcomes(moment), "choices": choices(moment)}
         try:
             tables["winners"] = winners(moment)
@@ -109,6 +113,10 @@ def _tables(moment: Snapshot | Comparison) -> tuple[dict[str, pd.DataFrame], dic
         except NothingToShow as nothing:
             left_out[chart.name] = str(nothing)
     return tables, left_out
+
+
+def _baselines(snap: Snapshot) -> pd.DataFrame:
+    return pd.DataFrame({"baseline": list(snap.baselines), snap.goal.metric: list(snap.baselines.values())})
 
 
 def _of_runs(several: Comparison, tables: Iterable[pd.DataFrame]) -> pd.DataFrame:

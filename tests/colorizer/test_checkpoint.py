@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -175,20 +176,71 @@ def test_a_description_of_another_kind_is_refused(tmp_path, changes, message):
         read(tmp_path)
 
 
+HEAD, TURNED = "head.weight as float32 (3, 4, 3, 3)", "float32 (3, 3, 4, 3), which looks transposed"
+
+
+def turned(tensor):
+    """As a file of a program that keeps the channels last would have it."""
+    return tensor.movedim(1, 2).contiguous()
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        ({"head.bias": torch.zeros(4)}, r"head\.bias as float32 \(3,\) in .*generator\.\S+, found float32 \(4,\)"),
-        ({"head.bias": torch.zeros(3).half()}, r"head\.bias as float32 \(3,\) .*found float16 \(3,\)"),
-        ({"head.bias": None}, r"head\.bias as float32 \(3,\) .*found no such tensor"),
-        ({"tail.bias": torch.zeros(5)}, r"Expected no tensor tail\.bias in .*found float32 \(5,\)"),
+        (lambda w: {"head.bias": torch.zeros(4)}, "{} head.bias as float32 (3,) but found float32 (4,)."),
+        (lambda w: {"head.bias": torch.zeros(3).half()}, "{} head.bias as float32 (3,) but found float16 (3,)."),
+        (lambda w: {"head.bias": None}, "{} head.bias as float32 (3,) but found no such tensor."),
+        (lambda w: {"tail.bias": torch.zeros(5)}, "{} no tensor tail.bias but found float32 (5,)."),
+        (lambda w: {"head.weight": turned(w["head.weight"])}, "{} " + f"{HEAD} but found {TURNED}."),
     ],
 )
-def test_tensors_that_are_not_those_of_the_config_are_named(tmp_path, damage, message):
-    weights = build_generator(CONFIG).state_dict() | damage
+def test_a_tensor_that_is_not_that_of_the_config_is_named(tmp_path, damage, message):
+    weights = build_generator(CONFIG).state_dict()
+    weights |= damage(weights)
     save(tmp_path, **{checkpoint.GENERATOR: {name: t for name, t in weights.items() if t is not None}})
-    with pytest.raises(CheckpointError, match=message):
+    with pytest.raises(CheckpointError) as refused:
         load_generator(tmp_path)
+    said, version = str(refused.value).split("\n")
+    assert said == message.format(f"Expected in {tmp_path / checkpoint.GENERATOR}")
+    assert version.startswith("It was written by huetune ")
+
+
+def test_tensors_that_differ_are_all_named_with_what_was_expected_and_found(tmp_path):
+    weights = build_generator(CONFIG).state_dict()
+    changed = weights | {"head.weight": turned(weights["head.weight"]), "tail.bias": torch.zeros(5)}
+    save(tmp_path, **{checkpoint.GENERATOR: {name: t for name, t in changed.items() if name != "head.bias"}})
+    with pytest.raises(CheckpointError) as refused:
+        load_generator(tmp_path)
+    first, *listed, _ = str(refused.value).split("\n")
+    assert first == f"Expected other tensors in {tmp_path / checkpoint.GENERATOR}, 3 of them differ:"
+    assert listed == [
+        f"  {HEAD} but found {TURNED}",
+        "  head.bias as float32 (3,) but found no such tensor",
+        "  no tensor tail.bias but found float32 (5,)",
+    ]
+
+
+def test_of_another_architecture_the_first_twelve_differences_are_named(tmp_path):
+    wider = dataclasses.replace(CONFIG, channels=6, levels=3)
+    there, here = build_generator(wider).state_dict(), build_generator(CONFIG).state_dict()
+    save(tmp_path, **{checkpoint.GENERATOR: there})
+    differing = [n for n in here if n not in there or here[n].shape != there[n].shape] + [*(there.keys() - here.keys())]
+    assert len(differing) > 12
+    with pytest.raises(CheckpointError, match=f", {len(differing)} of them differ:") as refused:
+        load_generator(tmp_path)
+    _, *listed, more, _ = str(refused.value).split("\n")
+    assert len(listed) == 12
+    assert more == f"  and {len(differing) - 12} more"
+
+
+def test_a_checkpoint_of_another_version_is_told_to_be_one(tmp_path):
+    save(tmp_path)
+    rewrite_description(tmp_path, config=CONFIG.to_dict() | {"of_the_future": 1}, versions={"huetune": "9.9"})
+    with pytest.raises(CheckpointError, match=r"'of_the_future'.* It was written by huetune 9\.9, this is \d"):
+        read(tmp_path)
+    rewrite_description(tmp_path, versions=None, config=3)
+    with pytest.raises(CheckpointError, match=r"It was written by huetune unknown"):
+        read(tmp_path)
 
 
 def test_weights_that_do_not_fit_leave_a_network_as_it_was(tmp_path):

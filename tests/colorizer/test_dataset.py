@@ -6,7 +6,9 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageDraw
 
-from colorizer.dataset import Dataset, DatasetError, cache_folder
+from colorizer.dataset import Dataset, DatasetError, Drawings, cache_folder
 from colorizer.images import read_rgb, to_square
 from colorizer.prepare import prepare
 
@@ -110,6 +112,76 @@ def test_a_copy_of_a_dataset_shares_the_cache(folders: Path, tmp_path: Path, mon
     Dataset.open(copy_of(folders / "out", tmp_path / "copy")).split("val", 16)
 
 
+def rewritten(dataset: Path, target: Path, change: Callable[[pa.Table], pa.Table], **said: Any) -> Path:
+    """A copy with other columns, described as what it is."""
+    copy_of(dataset, target)
+    pq.write_table(change(pq.read_table(dataset / "drawings.parquet")), target / "drawings.parquet")
+    description = json.loads((target / "dataset.json").read_text())
+    description["digest"] = hashlib.sha256((target / "drawings.parquet").read_bytes()).hexdigest()
+    (target / "dataset.json").write_text(json.dumps({**description, **said}))
+    return target
+
+
+def test_a_dataset_of_an_earlier_version_is_read_as_one_that_says_nothing_more(folders: Path, tmp_path: Path) -> None:
+    old = rewritten(
+        folders / "out", tmp_path / "old", lambda rows: rows.select(["name", "split", "group", "line", "color"])
+    )
+    description = json.loads((old / "dataset.json").read_text())
+    for name in ("statistics", "labels"):
+        description.pop(name, None)
+    (old / "dataset.json").write_text(json.dumps(description))
+    found = Dataset.open(old)
+    assert found.statistics == {}
+    drawings = found.split("train", 16)
+    assert (drawings.labels, drawings.sides, drawings.origins) == ([], None, [])
+    assert drawings.names == Dataset.open(folders / "out").split("train", 16).names
+
+
+def test_labels_sides_and_origins_are_read_row_by_row(folders: Path, tmp_path: Path) -> None:
+    def labelled(rows: pa.Table) -> pa.Table:
+        rows = rows.select(["name", "split", "group", "line", "color"])
+        numbers = [int(name) for name in rows["name"].to_pylist()]
+        rows = rows.append_column("label", pa.array(["even" if number % 2 == 0 else "" for number in numbers]))
+        rows = rows.append_column("origin", pa.array(["pseudo" if number > 6 else "given" for number in numbers]))
+        rows = rows.append_column("width", pa.array([100 + number for number in numbers], pa.int32()))
+        return rows.append_column("height", pa.array([7 * number for number in numbers], pa.int32()))
+
+    statistics = {"line": {"mean": 0.5, "std": 0.25, "density": 0.1}}
+    new = Dataset.open(rewritten(folders / "out", tmp_path / "new", labelled, statistics=statistics))
+    assert new.statistics == statistics
+    seen = 0
+    for split in ("train", "val", "test"):
+        for drawings in (new.split(split, 16), new.split(split, 16)):  # decoded, and from the cache
+            numbers = [int(name) for name in drawings.names]
+            origins = ["pseudo" if number > 6 else "given" for number in numbers]
+            assert drawings.labels == (
+                ["even" if n % 2 == 0 else "" for n in numbers] if any(n % 2 == 0 for n in numbers) else []
+            )
+            assert drawings.origins == (origins if "pseudo" in origins else [])
+            assert drawings.sides is not None
+            assert drawings.sides.dtype == np.int32
+            np.testing.assert_array_equal(drawings.sides, [(100 + n, 7 * n) for n in numbers])
+            seen += len(numbers)
+    assert seen == 20
+
+
+def test_chosen_drawings_keep_all_that_is_known_of_them() -> None:
+    rng = np.random.default_rng(0)
+    lines, colors = (rng.integers(0, 256, (4, channels, 5, 5), dtype=np.uint8) for channels in (1, 3))
+    bare = Drawings(list("abcd"), np.arange(4), lines, colors)
+    full = Drawings(list("abcd"), np.arange(4), lines, colors, list("wxyz"), np.arange(8, dtype=np.int32).reshape(4, 2))
+    rows = np.array([2, 0])
+    assert bare.chosen(rows).labels == []
+    assert bare.chosen(rows).sides is None
+    some = full.chosen(rows, colors[:2])
+    assert (some.names, some.labels, some.origins) == (["c", "a"], ["y", "w"], [])
+    np.testing.assert_array_equal(some.sides, [(4, 5), (0, 1)])
+    np.testing.assert_array_equal(some.lines, lines[rows])
+    np.testing.assert_array_equal(some.colors, colors[:2])
+    np.testing.assert_array_equal(full.chosen(rows).colors, colors[rows])
+    np.testing.assert_array_equal(some.groups, rows)
+
+
 def test_processes_that_start_together_decode_once(folders: Path, tmp_path: Path) -> None:
     script = """
 import time
@@ -145,7 +217,7 @@ print(len(decoded), len(drawings), int(drawings.colors.sum()))
     assert {tuple(result[1:]) for result in results} == {(str(count), results[0][2])}
 
 
-@pytest.mark.parametrize("name", ["colors.npy", "lines.npy", "groups.npy", "names.json"])
+@pytest.mark.parametrize("name", ["colors.npy", "lines.npy", "groups.npy", "texts.json", "sides.npy"])
 @pytest.mark.parametrize("damage", ["cut", "longer", "empty", "gone", "other"])
 def test_a_damaged_cache_entry_is_made_anew(folders: Path, cache: Path, name: str, damage: str) -> None:
     dataset = Dataset.open(folders / "out")

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from colorizer import baselines
 from colorizer.config import TrainingConfig
 from colorizer.dataset import Drawings
 from colorizer.diagnosis import Examination, verdict
@@ -119,6 +120,7 @@ FAULTS: dict[str, tuple[dict[str, Any], int, int, str]] = {
         "colours are washed out: ",
     ),
     "saturated": ({"lr_g": 0.5}, 60, 48, "no gradient reaches most of G"),
+    "worthless": ({"lr_g": 1e-8}, 20, 48, "worse than the line copied: psnr "),
 }
 
 
@@ -127,13 +129,20 @@ def said_of(changes: dict[str, Any], steps: int, train: Drawings, validation: Dr
     trainer = Trainer(config, train)
     measures = trainer.train(steps) | trainer.examine()
     scores = trainer.evaluate(validation)
-    return verdict(measures | {"val_mse": scores["mse"], "colourfulness": scores["colourfulness"]})
+    trivial = {f"baseline/{name}/psnr": told["psnr"] for name, told in baselines.score(train, validation).items()}
+    return verdict(measures | scores | trivial | {"val_mse": scores["mse"]})
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_training_with_a_fault_says_so(fault: str) -> None:
     changes, steps, count, words = FAULTS[fault]
     assert words in said_of(changes, steps, embedded(count), embedded(16, seed=1))
+
+
+def test_the_best_baseline_that_is_better_is_named_and_none_that_is_worse() -> None:
+    trivial = {"baseline/line_copied/psnr": 9.5, "baseline/mean_image/psnr": 11.8}
+    assert verdict({"psnr": 9.1, **trivial}) == "worse than the mean colour image: psnr 9.1 against 11.8"
+    assert verdict({"psnr": 11.9, **trivial}) == ""
 
 
 @pytest.mark.parametrize("changes", [{}, {"norm": "group", "activation": "silu"}, {"schedule": "cosine"}])

@@ -11,7 +11,7 @@ from colorizer.checkpoint import CheckpointError
 from colorizer.config import TrainingConfig, build_generator
 from colorizer.dataset import Dataset, DatasetError, Drawings
 from colorizer.images import to_square
-from colorizer.inference import Colorizer, ConfidentColorizer, colorize_image, load_predictor
+from colorizer.inference import Colorizer, ConfidentColorizer, colorize_image, load_predictor, unlike
 from colorizer.prepare import prepare
 from colorizer.sampling import to_floats, to_pixels
 from colorizer.training import Trainer
@@ -151,7 +151,7 @@ class TestWhatAnEnsembleMayDo:
         [
             (
                 {"channels": 6},
-                r"Expected down\.0\.0\.weight as float32 \(4, 1, 4, 4\) in the module, found .*\(6, 1, 4, 4\)",
+                r"in the module, \d+ of them differ:\n  down\.0\.0\.weight as float32 \(4, 1, 4, 4\) but found .*\(6,",
             ),
             ({"activation": "silu"}, "Expected a generator with the layers of this one, got UNet with others"),
             ({"norm": "instance"}, "Expected a generator with the layers of this one, got UNet with others"),
@@ -328,6 +328,12 @@ class TestColorizeImage:
         assert colored[60:100, 38, 0].min() > 200
         assert colored[60:100, 42, 0].min() > 200
 
+    def test_a_large_drawing_is_the_same_in_bands_and_in_one(self, monkeypatch):
+        image = Image.fromarray(to_pixels(some_lines(157, 40))).resize((40, 157))
+        whole = colorize_image(red_left_blue_right, image, SIZE)
+        monkeypatch.setattr("colorizer.inference._BAND", 50)
+        assert np.array_equal(colorize_image(red_left_blue_right, image, SIZE), whole)
+
     def test_colours_under_thick_lines_come_from_beside_them(self):
         """Else the thick lines of the small prediction would be shadows around the thin ones of the drawing."""
         image = Image.new("L", (160, 160), "white")
@@ -358,3 +364,53 @@ class TestColorizeImage:
     def test_an_image_without_pixels_is_refused(self):
         with pytest.raises(ValueError, match="1 x 1 pixels or more, got 0 x 3"):
             colorize_image(red_left_blue_right, Image.new("L", (0, 3)), SIZE)
+
+
+BLACK_ON_WHITE = {"line": {"mean": 0.6, "std": 0.7, "density": 0.2}}
+
+
+class TestUnlike:
+    """Who gives white lines on black to a model of black lines on white is told so, and nobody else."""
+
+    def drawing(self, dark, mode="L"):
+        image = Image.new("L", (50, 20), 255)
+        image.paste(0, (0, 0, 50, round(20 * dark)))
+        return image.convert(mode)
+
+    @pytest.mark.parametrize("mode", ["L", "RGB", "1"])
+    def test_an_inverted_drawing_is_told_to_be_one(self, mode):
+        told = unlike(self.drawing(0.8, mode), BLACK_ON_WHITE)
+        assert told == (
+            "80% of it are dark: white lines on black? The model was trained on black lines on white, 20% dark."
+            " Invert the drawing to have it coloured well."
+        )
+
+    def test_so_is_a_usual_one_for_a_model_of_inverted_ones(self):
+        told = unlike(self.drawing(0.15), {"line": {"density": 0.85}})
+        assert told.startswith(
+            "15% of it are dark: black lines on white? The model was trained on white lines on black"
+        )
+
+    @pytest.mark.parametrize("dark", [0.0, 0.05, 0.2, 0.5, 0.6])
+    def test_whatever_may_be_a_usual_drawing_is_none(self, dark):
+        assert unlike(self.drawing(dark), BLACK_ON_WHITE) == ""
+
+    def test_dense_drawings_do_not_tell_which_way_round_they_are(self):
+        assert unlike(self.drawing(0.9), {"line": {"density": 0.5}}) == ""
+
+    def test_transparent_paper_is_white(self):
+        clear = Image.new("RGBA", (9, 9), (0, 0, 0, 0))
+        assert unlike(clear, BLACK_ON_WHITE) == ""
+
+    @pytest.mark.parametrize("statistics", [{}, {"density": [0.1, 0.2, 0.3]}, {"line": {}}])
+    def test_where_nothing_is_known_nothing_is_said(self, statistics):
+        assert unlike(self.drawing(0.9), statistics) == ""
+
+    def test_the_drawings_of_a_prepared_dataset_are_like_themselves_and_their_negatives_are_not(self, dataset):
+        prepared = Dataset.open(dataset)
+        assert prepared.statistics
+        for lines in prepared.split("val", 32).lines[:, 0]:
+            assert unlike(Image.fromarray(lines), prepared.statistics) == ""
+        negative = Image.fromarray(255 - prepared.split("val", 32).lines[0, 0])
+        assert (np.asarray(negative) < 128).mean() > 0.6
+        assert "white lines on black?" in unlike(negative, prepared.statistics)

@@ -36,7 +36,11 @@ def trained(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint half-way through its training."""
     folder = tmp_path_factory.mktemp("trained")
     found = Dataset.open(dataset)
-    trainer = Trainer(CONFIG, found.split("train", SIZE), data={"path": str(dataset), "digest": found.digest})
+    trainer = Trainer(
+        CONFIG,
+        found.split("train", SIZE),
+        data={"path": str(dataset), "digest": found.digest, "statistics": found.statistics},
+    )
     trainer.train(6)
     trainer.save(folder / "half")
     trainer.train(6)
@@ -63,6 +67,26 @@ def test_all_drawings_and_its_own_seed_give_the_model_that_the_trial_would_have_
     assert (description.steps, description.iteration, description.config) == (12, 4, CONFIG)
     assert description.data == read(trained / "whole").data
     assert description.notes == {"learnt": {"drawings": 28, "of": 28, "colours": "true"}}
+
+
+def test_statistics_of_the_training_drawings_are_kept_with_the_model(dataset: Path, tmp_path: Path) -> None:
+    found = replace(Dataset.open(dataset), statistics={"line": {"mean": 0.8}})
+    retrain(found, replace(CONFIG, total_reports=1), np.arange(8), tmp_path)
+    assert read(tmp_path).data["statistics"] == {"line": {"mean": 0.8}}
+
+
+def test_a_model_with_hints_and_everything_is_trained_again(dataset: Path, tmp_path: Path) -> None:
+    shown = {"hint_points": 4, "line_styles": "given,xdog", "rotate": 5.0, "hue": 20.0, "ema": 0.0}
+    config = replace(CONFIG, **shown)
+    found = Dataset.open(dataset)
+    for name in ("one", "other"):
+        retrain(found, config, np.arange(28), tmp_path / name)
+    assert same(tmp_path / "one", tmp_path / "other")
+    trainer = Trainer(config, found.split("train", SIZE))
+    trainer.train(config.total_steps)
+    assert torch.equal(torch.from_numpy(weights(tmp_path / "one")["head.weight"]), trainer.generator.head.weight)
+    load_predictor(tmp_path / "one").retrain(np.arange(9), tmp_path / "student", seed=1)
+    assert weights(tmp_path / "student")["sketch.weight"].shape == (3, 5, 3, 3)
 
 
 def test_what_is_written_is_scored_and_goes_on_to_train(trained: Path, dataset: Path, tmp_path: Path) -> None:

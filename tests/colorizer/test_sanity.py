@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from colorizer import objective, sanity, training
+from colorizer import objective, sanity, showing, training
 from colorizer.config import TrainingConfig, build_generator
 from colorizer.dataset import Drawings
 from colorizer.drawings import draw_characters
@@ -23,7 +23,8 @@ def train() -> Drawings:
     drawn = list(draw_characters(24, size=16))
     lines = np.stack([one.line[None] for one in drawn])
     colors = np.stack([one.color.transpose(2, 0, 1) for one in drawn])
-    return Drawings([one.name for one in drawn], np.arange(24), lines, colors)
+    labels = ["cat"] * 20 + ["dog"] * 4
+    return Drawings([one.name for one in drawn], np.arange(24), lines, colors, labels)
 
 
 def check(name: str, train: Drawings, **changes: Any) -> Check:
@@ -43,6 +44,8 @@ def check(name: str, train: Drawings, **changes: Any) -> Check:
         {"norm": "none", "activation": "leaky", "batch_size": 5},
         {"adversarial": "hinge", "confidence": True, "dropout": 0.2, "accumulation": 2},
         {"adversarial_weight": 0.0, "l1_weight": 0.0, "schedule": "linear"},
+        {"line_styles": "given,xdog", "hint_points": 5, "rotate": 10.0, "crop": 0.8, "hue": 30.0, "exposure": 0.5},
+        {"rare_labels": 0.8, "blur": 1.0, "saturation": 0.5, "shift": 0.1, "hint_points": 3, "confidence": True},
     ],
 )
 def test_a_training_without_mistakes_passes_all(changes: dict[str, Any], train: Drawings) -> None:
@@ -55,6 +58,23 @@ def test_pictures_that_show_nothing_are_noticed(train: Drawings) -> None:
     blank = Drawings(train.names, train.groups, np.full_like(train.lines, 255), train.colors)
     assert "a batch that shows nothing" in check("inputs", blank).said
     assert not check("inputs", blank).passed
+
+
+def test_pictures_out_of_range_after_what_is_done_to_them_are_noticed(
+    train: Drawings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert check("inputs", train, hue=30.0, hint_points=9).said.endswith("of the drawings at the first step")
+    monkeypatch.setattr(showing, "tinted", lambda colors, *others: 1.5 * colors)
+    assert "expected [-1, 1]" in check("inputs", train, hue=30.0).said
+
+
+def test_a_draw_for_pictures_from_another_generator_is_noticed(
+    train: Drawings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn, other = showing.moved, torch.Generator()
+    other.seed()
+    monkeypatch.setattr(showing, "moved", lambda pictures, moves, rng: turn(pictures, moves, other))
+    assert not check("seeds", train, rotate=30.0).passed
 
 
 def test_outputs_out_of_range_are_noticed(train: Drawings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,6 +68,58 @@ def test_the_seed_decides() -> None:
     assert assign_splits(groups, FRACTIONS, 3) != assign_splits(groups, FRACTIONS, 4)
 
 
+@settings(deadline=None)
+@given(groups_lists, st.integers(0, 2**32), st.integers(1, 9))
+def test_labels_never_cost_a_group_its_wholeness_nor_a_split_its_drawings(
+    groups: list[int], seed: int, kinds: int
+) -> None:
+    labels = [str((group * 7 + place) % kinds) for place, group in enumerate(groups)]  # groups of several labels too
+    splits = assign_splits(groups, FRACTIONS, seed, labels)
+    assert len(set(zip(groups, splits, strict=True))) == len(set(groups))
+    assert set(splits) == FRACTIONS.keys()
+    assert splits == assign_splits(groups, FRACTIONS, seed, labels)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 12), min_size=30, max_size=300), st.integers(0, 2**32))
+def test_of_single_drawings_every_split_has_its_share_of_each_label(kinds: list[int], seed: int) -> None:
+    labels = [f"label {kind}" for kind in kinds]
+    splits = assign_splits(range(len(labels)), FRACTIONS, seed, labels)
+    found, of_label, in_split = Counter(zip(labels, splits, strict=True)), Counter(labels), Counter(splits)
+    for split, fraction in FRACTIONS.items():
+        assert abs(in_split[split] - fraction * len(labels)) < 3
+        for label, count in of_label.items():
+            assert abs(found[label, split] - fraction * count) < 1
+
+
+def test_many_labels_do_not_unbalance_the_splits() -> None:
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        labels = [str(label) for label in rng.integers(0, rng.integers(20, 100), 300)]
+        counts = Counter(assign_splits(range(300), FRACTIONS, seed, labels))
+        assert all(abs(counts[split] - 300 * fraction) < 2 for split, fraction in FRACTIONS.items())
+
+
+def test_rare_labels_are_spread_where_a_shuffle_would_not() -> None:
+    labels = ["rare"] * 10 + ["frequent"] * 990
+    for seed in range(5):
+        splits = assign_splits(range(1000), FRACTIONS, seed, labels)
+        assert Counter(splits[:10]) == {"train": 7, "val": 2, "test": 1}
+        assert Counter(splits) == {"train": 700, "val": 200, "test": 100}
+
+
+def test_labels_that_are_large_groups_do_not_unbalance_the_splits() -> None:
+    groups = [i // 2 for i in range(100)]
+    labels = [f"label {group}" for group in groups]  # each label one pair, which no split has a share for
+    assert Counter(assign_splits(groups, FRACTIONS, 0, labels)) == {"train": 70, "val": 20, "test": 10}
+
+
+def test_one_label_for_all_is_none() -> None:
+    groups = [group for group in range(40) for _ in range(1 + group % 3)]
+    for seed in range(20):
+        assert assign_splits(groups, FRACTIONS, seed, ["x"] * len(groups)) == assign_splits(groups, FRACTIONS, seed)
+
+
 def test_too_few_groups_are_refused_with_both_numbers() -> None:
     with pytest.raises(ValueError, match=r"at least 3 drawings of different line art, got 2 \(in 40 drawings\)"):
         assign_splits([0, 1] * 20, FRACTIONS, 0)

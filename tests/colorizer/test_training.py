@@ -285,7 +285,7 @@ def test_the_discriminator_hears_of_its_own_cost_alone():
     """Its gradients are those of its verdicts on true and generated drawings; the generator's step adds nothing."""
     trainer, reference = Trainer(small_config(), painted()), Trainer(small_config(), painted())
     trainer.train(1)
-    lines, colors = (to_unit(part, torch.device("cpu")) for part in reference._sampler.next())
+    lines, colors = (to_unit(part, torch.device("cpu")) for part in reference._showing.sampler.next())
     judge, fake = reference.discriminator, reference.generator.train()(lines).detach()
     cost = discriminator_cost(judge(lines, colors), judge(lines, fake))
     expected = torch.autograd.grad(cost, list(judge.parameters()))
@@ -397,7 +397,11 @@ class TestTrainingConfig:
             ("norm", "spectral", "Expected norm to be one of 'batch', 'instance', 'group', 'layer', 'none', got 'spec"),
             ("discriminator_norm", "batch", "Expected discriminator_norm to be one of 'instance'"),
             ("schedule", None, "Expected schedule to be one of"),
-            ("precision", "float64", "Expected precision to be one of 'float32', 'bfloat16', 'float16', 'auto', got 'float64'"),
+            (
+                "precision",
+                "float64",
+                "Expected precision to be one of 'float32', 'bfloat16', 'float16', 'auto', got 'float64'",
+            ),
             ("optimizer", "lion", "Expected optimizer to be one of 'adam', 'sgd', 'rmsprop'"),
             ("momentum", 1.0, r"Expected 0 <= momentum < 1, got momentum=1\.0"),
             ("handover", 0.0, r"Expected 0 < handover < 1, got handover=0\.0"),

@@ -9,6 +9,7 @@ import safetensors.numpy
 from ray import tune
 
 from colorizer.checkpoint import read
+from colorizer.dataset import Dataset
 from colorizer.trial import ColorizerTrial
 from search import Random, Search
 
@@ -79,6 +80,11 @@ def test_a_search_reports_every_measure_and_keeps_checkpoints_that_predict(datas
     for name in ("mse", "psnr", "ssim", "ciede2000", "colourfulness", "loss_g", "loss_d"):
         assert measured[name].notna().all(), name
     assert len(measured) == 8
+    # What costs nothing stands beside every score, the same in every report.
+    for name in ("line_copied", "mean_image"):
+        for key in ("mse", "psnr", "ssim", "ciede2000", "colourfulness"):
+            assert measured[f"baseline/{name}/{key}"].nunique() == 1
+            assert measured[f"baseline/{name}/{key}"].notna().all()
     best = results.top(1)[0]
     predictor = load_predictor(Path(results.folder.inside(str(best.checkpoint))))
     scores = [predictor.scores(predictor(b.inputs), b.targets)["psnr"] for b in predictor.batches("val")]
@@ -114,10 +120,19 @@ def test_a_length_of_its_own_stands_in_for_the_reports_of_the_search_in_the_sche
     assert read(tmp_path / "saved").config.total_reports == 2
 
 
+def test_a_trial_keeps_the_statistics_of_its_training_drawings_with_its_model(dataset: Path, tmp_path: Path) -> None:
+    trial = ColorizerTrial(config(dataset))
+    trial.save_checkpoint(str(tmp_path))
+    found = Dataset.open(dataset)
+    assert set(found.statistics) == {"line", "color", "density"}
+    expected = {"path": found.address, "digest": found.digest, "statistics": found.statistics}
+    assert read(tmp_path).data == expected
+
+
 def test_less_data_is_less_to_learn_from_and_all_to_be_scored_on(dataset: Path) -> None:
     def trained(data_fraction: float) -> tuple[int, int]:
         trial = ColorizerTrial(config(dataset, data_fraction=data_fraction))
-        return len(trial._trainer._sampler._rows), len(trial._validation)
+        return len(trial._trainer._showing.sampler._rows), len(trial._validation)
 
     assert trained(1.0) == (28, 8)
     assert trained(0.25) == (7, 8)

@@ -70,6 +70,24 @@ def test_members_with_errors_apart_make_an_ensemble_that_is_surely_better(tiny, 
     assert shipped["gain_psnr"] == pytest.approx((found["psnr"] - best["psnr"]).mean(), abs=1e-12)
 
 
+def test_trivial_predictors_stand_beside_the_scores_and_never_ship(tiny, checkpoint, tmp_path):
+    members = [checkpoint(f"t{number}", seed=number, mode="baselines") for number in range(3)]
+    plain = [checkpoint(f"p{number}", seed=number) for number in range(3)]
+    report, other = (build(of, tmp_path / f"of_{of[0].trial_id}") for of in (members, plain))
+    *methods, beside = report.scores.to_dict("records")
+    assert [row["method"] for row in methods] == list(PLAIN)
+    assert [row["psnr"] for row in methods] == other.scores["psnr"].tolist()  # nothing else changes
+    found = direct(tiny.cheat, tiny)["psnr"]
+    single = direct(load_predictor(members[0].folder), tiny)["psnr"]
+    assert (beside["method"], beside["members"], beside["ships"]) == ("baseline: cheat", 0, False)
+    assert beside["psnr"] == pytest.approx(found.mean(), abs=1e-12)
+    assert beside["gain_low"] < beside["gain_psnr"] < beside["gain_high"]
+    assert beside["gain_psnr"] == pytest.approx((found - single).mean(), abs=1e-12)
+    assert beside["psnr"] > max(row["psnr"] for row in methods)  # it would have shipped, were it a method
+    assert not beside["frontier"]
+    assert np.isnan([beside["val_psnr"], beside["ambiguity"], beside["ms_per_example"]]).all()
+
+
 def test_the_files_say_what_was_built(checkpoint, tmp_path):
     good = [checkpoint("good", seed=1, scale=0.05), checkpoint("other", seed=2, scale=0.05)]
     report = build([*good, checkpoint("hopeless", seed=3, scale=2.0)], tmp_path / "ensemble", seed=7)

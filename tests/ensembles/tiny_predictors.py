@@ -72,12 +72,23 @@ class TinyPredictor:
         return np.broadcast_to(pixels.transpose(1, 2, 0), (*values.shape[1:], 3)).copy()
 
 
+def cheat(inputs):
+    """Better than any member, so that it would be chosen if it could be."""
+    return truth(inputs) * np.float32(0.99)
+
+
+class TinyWithBaselines(TinyPredictor):
+    def baselines(self):
+        return {"cheat": cheat}
+
+
 def load(folder, data=None):
     settings = json.loads((Path(folder) / "settings.json").read_text())
     if settings["mode"] == "unloadable":
         raise KeyError("decoder.weight")
     sizes = SIZES | settings.get("sizes", {}) if data is None else SIZES | json.loads(Path(data).read_text())
-    return TinyPredictor(settings["seed"], settings["scale"], settings["mode"], sizes)
+    kind = TinyWithBaselines if settings["mode"] == "baselines" else TinyPredictor
+    return kind(settings["seed"], settings["scale"], settings["mode"], sizes)
 
 
 def not_a_predictor(folder, data=None):

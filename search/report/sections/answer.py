@@ -4,6 +4,7 @@ import shlex
 
 from search.report.markup import esc, note, trial_link
 from search.report.sections.about import reproduce, when
+from search.report.sections.baselines import told
 from search.report.sections.tiles import gain_told, tiles
 from search.report.sections.verdicts import Verdict, verdicts
 from search.report.tables.costs import Costs, costs
@@ -79,6 +80,9 @@ def _lede(snap: Snapshot, gain: Gain | None, tested: float | None) -> str:
         text = f"{winner} reached the {direction} {esc(goal.name)}: <strong>{score}</strong>."
         if on_test:
             text = f"{winner} won with {score} on validation; on the test split it reaches <strong>{on_test}</strong>."
+    if snap.baselines:
+        one = len(snap.baselines) == 1
+        text += f" {'A baseline' if one else 'Baselines'}, on validation: {told(snap.baselines, goal)}."
     if gain is None:
         return text
     if gain.is_single:

@@ -12,6 +12,8 @@ from search.report.markup import Sheet, esc, note, section, table
 from search.report.plots.compare import best_figure, distributions_figure, look, spent_figure
 from search.report.plots.theme import DARK_OF
 from search.report.sections.about import when
+from search.report.sections.baselines import drawn_beside
+from search.report.tables.baselines import shared_baselines
 from search.report.tables.compare import Comparison, best_by_cost, best_by_trials, distributions, spent
 from search.report.tables.side_by_side import choices, outcomes, winners
 from search.report.tables.snapshot import NothingToShow, records
@@ -221,7 +223,9 @@ def _best(found: pd.DataFrame, several: Comparison) -> Drawn:
     if len(reached) > 1:
         caption += f" After {shared}, which all spent: {', '.join(told)}."
     described = f"The best {several.goal.name} so far of {count(len(reached), 'run')} against {unit}."
-    return Drawn(best_figure(found, several.goal), esc(caption), described)
+    figure = best_figure(found, several.goal)
+    beside = drawn_beside(figure, shared_baselines(run.baselines for run in several.runs), several.goal)
+    return Drawn(figure, esc(caption) + beside, described)
 
 
 def _distributions(found: pd.DataFrame, several: Comparison) -> Drawn:

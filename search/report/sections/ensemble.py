@@ -8,7 +8,7 @@ from search.report.plots.blends import COST_NAMES, colour_figure, cost_figure, s
 from search.report.plots.ensemble import correlation_figure, gains_figure
 from search.report.sections.ensemble_scores import score_card
 from search.report.tables.blends import NO_ENSEMBLE, colour_strength, gain_by_cost, gain_by_size, measures_colour
-from search.report.tables.ensemble import correlation, gains, members, shipped_gain
+from search.report.tables.ensemble import baselines, correlation, gains, members, shipped_gain
 from search.report.tables.snapshot import NothingToShow, Snapshot, records
 from search.report.wording import count, method_name, metric_name, metric_unit, number, with_unit
 
@@ -26,7 +26,7 @@ def ensemble(snap: Snapshot, sheet: Sheet, command: str) -> str:
     shown = [chart for chart in CHARTS if chart is not COLOURS or measures_colour(scores)]
     placed = {chart.name: sheet.place(chart, snap) for chart in shown}
     halves = f'<div class="halves">{_members(snap)}{placed.pop("error_correlation")}</div>'
-    return section("ensemble", "Ensemble", [score_card(scores), *placed.values(), halves])
+    return section("ensemble", "Ensemble", [score_card(scores, baselines(snap)), *placed.values(), halves])
 
 
 def _members(snap: Snapshot) -> str:

@@ -4,6 +4,7 @@ import pandas as pd
 
 from search.report.markup import esc, table
 from search.report.tables.blends import COLOUR, KINDS, kind_of, telling
+from search.report.tables.ensemble import BASELINE
 from search.report.tables.snapshot import records
 from search.report.wording import DASH, capital, decimals, fixed, method_name, metric_name, metric_unit
 
@@ -11,8 +12,13 @@ _ASIDE = {"ambiguity", "memory_mib", "parameters", "frontier"}  # columns of the
 _FEW = 8  # methods that all have room
 
 
-def score_card(scores: pd.DataFrame) -> str:
-    """A card with the scores on test and the validation scores that chose: `gains` as a table that stays readable."""
+def score_card(scores: pd.DataFrame, beside: pd.DataFrame | None = None) -> str:
+    """A card with the scores on test and the validation scores that chose: `gains` as a table that stays readable.
+
+    Args:
+        scores: the ways to blend, as of `gains`.
+        beside: trivial predictors to compare them with, as of `baselines`.
+    """
     shown = scores
     rest = ""
     if len(scores) > _FEW:
@@ -23,8 +29,13 @@ def score_card(scores: pd.DataFrame) -> str:
             f"<details><summary>All {len(scores)} methods</summary>"
             f"{_table(ordered, 'Scores of every way to blend')}</details>"
         )
+    caption = _caption(scores, bool(rest))
+    if beside is not None and len(beside):
+        shown = pd.concat([shown, beside.dropna(axis=1, how="all")], ignore_index=True)
+        shown.attrs = scores.attrs
+        caption += " The baselines are what costs no training: no model is worth much that is near them."
     body = _table(shown, "Scores of the ensemble")
-    return f'<div class="card"><h3>Scores</h3><p class="caption">{_caption(scores, bool(rest))}</p>{body}{rest}</div>'
+    return f'<div class="card"><h3>Scores</h3><p class="caption">{caption.strip()}</p>{body}{rest}</div>'
 
 
 def _caption(scores: pd.DataFrame, folded: bool) -> str:
@@ -64,10 +75,12 @@ def _table(scores: pd.DataFrame, label: str) -> str:
             marked, use = index, ' <span class="badge">in use</span>'
         value, low, high = (fixed(row[c], gain_places, sign=True) for c in ("gain", "gain_low", "gain_high"))
         told = [DASH, DASH] if row["method"] == "best_single" else [value, f"{low} to {high}"]
+        name, trivial = str(row["method"]).removeprefix(BASELINE), str(row["method"]).startswith(BASELINE)
+        kind = "baseline" if trivial else kind_of(name)
         rows.append(
             [
-                f'{esc(capital(method_name(row["method"])))}{use}<span class="kind">{kind_of(row["method"])}</span>',
-                f"{int(row['members'])}",
+                f'{esc(capital(method_name(name)))}{use}<span class="kind">{kind}</span>',
+                DASH if trivial else f"{int(row['members'])}",
                 *(fixed(row[c], places[c]) for c in chosen_by),
                 *told,
                 *(fixed(row[c], places[c]) for c in measures),

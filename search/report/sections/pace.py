@@ -6,6 +6,7 @@ from search.report.chart import Chart, Drawn
 from search.report.markup import esc
 from search.report.plots.distribution import distribution_figure
 from search.report.plots.pace import pace_figure
+from search.report.sections.baselines import drawn_beside
 from search.report.tables.distribution import distribution
 from search.report.tables.pace import best_over_hours, best_over_time
 from search.report.tables.snapshot import Snapshot
@@ -16,7 +17,8 @@ def _over_time(table: pd.DataFrame, snap: Snapshot) -> Drawn:
     found, now = (duration(seconds) for seconds in table["seconds"].iloc[[-2, -1]])
     caption = f"{_best(table)} was found after {found} of {now}. Each dot is a report better than all before it."
     described = f"Best {snap.goal.name} so far against time: the best came after {found} of {now}."
-    return Drawn(pace_figure(table, snap.goal, table.attrs["unit"]), caption, described)
+    figure = pace_figure(table, snap.goal, table.attrs["unit"])
+    return Drawn(figure, caption + drawn_beside(figure, snap.baselines, snap.goal), described)
 
 
 def _over_hours(table: pd.DataFrame, snap: Snapshot) -> Drawn:
@@ -24,7 +26,8 @@ def _over_hours(table: pd.DataFrame, snap: Snapshot) -> Drawn:
     found, now = (_spent(seconds, unit) for seconds in table["seconds"].iloc[[-2, -1]])
     caption = f"{_best(table)} was found for {found} of the {now} spent. Trials that ran side by side add up."
     described = f"Best {snap.goal.name} so far against what was spent: {found} of {now}."
-    return Drawn(pace_figure(table, snap.goal, unit), caption, described)
+    figure = pace_figure(table, snap.goal, unit)
+    return Drawn(figure, caption + drawn_beside(figure, snap.baselines, snap.goal), described)
 
 
 def _best(table: pd.DataFrame) -> str:

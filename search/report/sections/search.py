@@ -6,6 +6,7 @@ from search.report.chart import Chart, Drawn
 from search.report.markup import Sheet, section
 from search.report.plots.progress import history_figure, learning_curves_figure
 from search.report.sections import pace
+from search.report.sections.baselines import drawn_beside, unbeaten
 from search.report.tables.progress import history, learning_curves, view_range
 from search.report.tables.snapshot import Snapshot
 
@@ -19,19 +20,23 @@ def _history(table: pd.DataFrame, snap: Snapshot) -> Drawn:
     best = table.loc[table["is_best"], "number"].iloc[0] if snap.best is not None else None
     shown, of = table.attrs["shown"], table.attrs["trials"]
     kept = f" {shown:,} of {of:,} trials are drawn, every best so far among them." if shown < of else ""
-    caption = f"Each dot is a trial; the line is the best so far.{kept}{beyond(table['score'], snap)}"
+    figure = history_figure(table, snap.goal)
+    beside = drawn_beside(figure, snap.baselines, snap.goal) + unbeaten(snap)
+    caption = f"Each dot is a trial; the line is the best so far.{kept}{beyond(table['score'], snap)}{beside}"
     scored = int(table["score"].notna().sum())
     described = f"{scored} scores against the number of the trial; the best is that of trial {best}."
-    return Drawn(history_figure(table, snap.goal), caption, described)
+    return Drawn(figure, caption, described)
 
 
 def _curves(table: pd.DataFrame, snap: Snapshot) -> Drawn:
     shown, of = table.attrs["shown"], table.attrs["trials"]
     kept = f" {shown:,} of {of:,} trials are drawn: the best twenty and others of every rank." if shown < of else ""
     text = "One line a trial, the winner in front; trials that were stopped early are dimmed."
-    caption = f"{text}{kept}{beyond(table['value'], snap)}"
+    figure = learning_curves_figure(table, snap.goal)
+    beside = drawn_beside(figure, snap.baselines, snap.goal) + unbeaten(snap)
+    caption = f"{text}{kept}{beyond(table['value'], snap)}{beside}"
     described = f"{snap.goal.name} against iterations for {shown} trials."
-    return Drawn(learning_curves_figure(table, snap.goal), caption, described)
+    return Drawn(figure, caption, described)
 
 
 def beyond(values: pd.Series, snap: Snapshot) -> str:

@@ -11,7 +11,7 @@ from search.report.tables.failures import reason
 from search.report.tables.parameters import Parameter
 from search.report.tables.seeds import seed_noise
 from search.report.tables.snapshot import Snapshot
-from search.report.wording import count, number, plain, with_unit
+from search.report.wording import count, method_name, number, plain, with_unit
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,18 @@ class Verdict:
 def verdicts(snap: Snapshot) -> list[Verdict]:
     """The warnings of a run, the weightiest first; empty where there is nothing to warn of."""
     close = _close_second(snap) if snap.winner is None else _close_finalists(snap)
-    found = [close, _edges(snap), _still_improving(snap), _failures(snap), _left_behind(snap)]
+    found = [_unbeaten(snap), close, _edges(snap), _still_improving(snap), _failures(snap), _left_behind(snap)]
     return [verdict for verdict in found if verdict is not None]
+
+
+def _unbeaten(snap: Snapshot) -> Verdict | None:
+    """Whether training has brought nothing."""
+    names = snap.unbeaten()
+    if not names:
+        return None
+    told = ", ".join(f"{method_name(name)} {with_unit(number(score), snap.goal.unit)}" for name, score in names.items())
+    text = f"The winner reaches {with_unit(number(snap.reached), snap.goal.unit)}, and without any training: {told}."
+    return Verdict("No trial is better than a baseline", f"{text} Look for a mistake before searching on.")
 
 
 def report_noise(snap: Snapshot) -> float:

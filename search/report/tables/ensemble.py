@@ -10,6 +10,8 @@ import pandas as pd
 from search.report.tables.snapshot import Snapshot, records
 from search.report.wording import native
 
+BASELINE = "baseline: "  # what the names of trivial predictors begin with in the table of scores
+
 
 @dataclass(frozen=True)
 class Gain:
@@ -42,8 +44,29 @@ class Example:
 def gains(snap: Snapshot) -> pd.DataFrame | None:
     """The table of ensemble scores: method, members, ships, gain, gain_low, gain_high, then its other measures.
 
-    `attrs["metric"]` names what the gain is in. None without an ensemble.
+    `attrs["metric"]` names what the gain is in. Baselines are no way to blend, and not among them. None without an
+    ensemble.
     """
+    scores = _scores(snap)
+    return None if scores is None else _without(scores, _is_baseline(scores))
+
+
+def baselines(snap: Snapshot) -> pd.DataFrame | None:
+    """The trivial predictors that were scored beside an ensemble: the columns of `gains`, without rows where it has
+    none."""
+    scores = _scores(snap)
+    return None if scores is None else _without(scores, ~_is_baseline(scores))
+
+
+def _is_baseline(scores: pd.DataFrame) -> pd.Series:
+    return scores["method"].astype(str).str.startswith(BASELINE)
+
+
+def _without(scores: pd.DataFrame, left_out: pd.Series) -> pd.DataFrame:
+    return scores[~left_out].reset_index(drop=True)
+
+
+def _scores(snap: Snapshot) -> pd.DataFrame | None:
     scores = snap.blend.scores
     if scores is None or not len(scores):
         return None

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from search.finalists import Finalist, finalists
+from search.report.tables.baselines import baselines_of, without_baselines
 from search.report.tables.parameters import Parameter, config_of, read_parameters, with_dict_choices
 from search.report.wording import metric_name, metric_unit
 
@@ -99,7 +100,8 @@ class Goal:
 @dataclass(frozen=True)
 class Snapshot:
     """One moment of a run: `trials` sorted by number with finite or NaN scores, `measurements` as they were
-    reported, the ends of the `logs` of trials that crashed by their numbers.
+    reported, the ends of the `logs` of trials that crashed by their numbers, what each of the `baselines` scores in the
+    metric of the search, which the measurements do not hold.
 
     A trial that ran out of memory counts as failed; the column `out_of_memory` of `trials` tells it from others.
     """
@@ -113,6 +115,7 @@ class Snapshot:
     winner: Finalist | None = None  # where finalists were trained again with fresh seeds: the one with the best mean
     blend: EnsembleFiles = EnsembleFiles()
     logs: Mapping[int, str] = field(default_factory=dict)
+    baselines: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def varying(self) -> list[Parameter]:
@@ -125,6 +128,19 @@ class Snapshot:
     def config(self, row: int) -> dict[str, Any]:
         """The configuration of the trial in a row of `trials`."""
         return config_of(self.parameters, self.trial(row))
+
+    @property
+    def reached(self) -> float:
+        """What the winner is compared by: its mean over fresh seeds where it has one, else its score; NaN before."""
+        if self.winner is not None:
+            return self.winner.mean
+        return math.nan if self.best is None else float(self.trial(self.best)["score"])
+
+    def unbeaten(self) -> dict[str, float]:
+        """The baselines that the winner is no better than, the best first."""
+        sign = self.goal.sign
+        ranked = sorted(self.baselines.items(), key=lambda told: -told[1] * sign)
+        return {name: value for name, value in ranked if self.reached * sign <= value * sign}
 
     def counted(self) -> pd.DataFrame:
         """Trials with a score that did not fail, best first; of equal ones the earlier is first."""
@@ -148,6 +164,7 @@ def snapshot(results: RunReader) -> Snapshot:
     if goal.metric in measured:
         values = pd.to_numeric(measured[goal.metric], errors="coerce").astype(float)
         measured = measured.assign(**{goal.metric: values.where(np.isfinite(values))})
+    own = without_baselines(measured)
     blend = EnsembleFiles(
         results.ensemble(),
         results.ensemble_scores(),
@@ -156,13 +173,15 @@ def snapshot(results: RunReader) -> Snapshot:
         results.ensemble_sizes(),
         results.ensemble_gallery(),
     )
-    found = Snapshot(definition, goal, parameters, trials, measured, None)
+    found = Snapshot(definition, goal, parameters, trials, own, None)
     counted = found.counted()
     winner = next(iter(finalists(trials, goal.maximize)), None)
     if winner is not None:
         counted = counted[(counted["configuration"] == winner.configuration) & (counted["reason"] == "retest")]
     best = int(counted.index[0]) if len(counted) else None
-    return replace(found, best=best, winner=winner, blend=blend, logs=_logs(results, trials))
+    beside = baselines_of(measured, goal.metric, None if best is None else str(trials.at[best, "trial_id"]))
+    logs = _logs(results, trials)
+    return replace(found, best=best, winner=winner, blend=blend, logs=logs, baselines=beside)
 
 
 def moment(value: Any) -> datetime | None:

@@ -17,7 +17,7 @@ from search.report.plots.theme import LIGHT
 from search.report.sections.ensemble import ensemble
 from search.report.sections.ensemble_scores import score_card
 from search.report.tables.blends import colour_strength, gain_by_cost, gain_by_size, kind_of, telling
-from search.report.tables.ensemble import gains
+from search.report.tables.ensemble import baselines, gains
 from search.report.tables.snapshot import NothingToShow, snapshot
 from search.results import Results
 
@@ -54,6 +54,29 @@ def many(ships="mean"):
 
 def names_in(html):
     return [name.strip() for name in re.findall(r'<th scope="row">([^<]+)<', html)]
+
+
+def with_baselines(run):
+    """The run with two trivial predictors beside the methods of its ensemble, one better than all of them."""
+    first = run.scores.iloc[0]
+    rows = [
+        {"method": f"baseline: {name}", "members": 0, "psnr": psnr, "ships": False, "gain_psnr": psnr - first["psnr"]}
+        for name, psnr in (("line_copied", 16.8), ("mean_image", 99.0))
+    ]
+    return replace(run, scores=pd.concat([run.scores, pd.DataFrame(rows)], ignore_index=True))
+
+
+def test_baselines_stand_below_the_scores_and_are_no_way_to_blend(run, snap):
+    beside = snapshot(with_baselines(run))
+    pd.testing.assert_frame_equal(gains(beside), gains(snap), check_dtype=False)
+    assert colour_strength(beside)["method"].tolist() == colour_strength(snap)["method"].tolist()
+    html = score_card(gains(beside), baselines(beside))
+    assert names_in(html) == [*names_in(score_card(gains(snap))), "Line copied", "Mean image"]
+    assert '<span class="kind">baseline</span>' in html
+    assert "16.8" in html
+    assert "The baselines are" in html
+    assert "The baselines are" not in score_card(gains(snap), baselines(snap))
+    assert "Mean image" in ensemble(beside, Sheet(), "")
 
 
 def test_each_number_of_members_tells_what_the_last_of_them_added(snap):

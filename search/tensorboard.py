@@ -1,0 +1,318 @@
+"""A run as event files that TensorBoard reads: a folder a trial, and one file that says what the trials differ in.
+
+What a trial's file should hold follows from the run alone, byte for byte. A file that holds the beginning of it is
+continued, so that nothing is written twice, and one that was cut short is mended; TensorBoard itself passes over a
+record that is not there to its end. Only a trial that has gone back, to train again from a checkpoint, gets a new file.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tensorboardX.proto.api_pb2 import Experiment, HParamInfo, MetricInfo, MetricName
+from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
+from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
+
+from search.errors import RunError
+from search.params import flatten
+from search.results import Results
+from search.running.ledger import ENDED, FAILED
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks; there two writers are not noticed
+    fcntl = None  # type: ignore[assignment]
+
+SCORE, STATUS = "trial/score", "trial/status"
+_OWNER = "huetune.json"
+_COORDINATES = frozenset({"trial_id", "iteration", "seconds", "time", "node"})  # no measures of a training
+_STRING, _BOOL, _NUMBER = 1, 2, 3  # DataType of TensorBoard's api.proto
+_SUCCESS, _FAILURE = 1, 2  # Status, ibidem
+_DT_STRING = 7  # DataType of TensorFlow's types.proto
+
+
+@dataclass(frozen=True)
+class Written:
+    """What one pass over a run has done: how many trials there are, and how many files have changed."""
+
+    trials: int
+    changed: int
+
+
+class EventFiles:
+    """The event files of a run in a folder; one process at a time writes them.
+
+    Args:
+        run: whose they are; it may still go on.
+        folder: on a disk; made where it is missing.
+
+    Raises:
+        RunError: the folder holds something else, or the files of another run, or another process writes it.
+    """
+
+    def __init__(self, run: Results, folder: Path) -> None:
+        self._run, self._folder = run, folder
+        # What need not be compared with the files again while this process is the one that writes them.
+        self._kinds: dict[str, int] = {}
+        self._seen: dict[str, tuple[Any, ...]] = {}
+
+    def write(self) -> Written:
+        """Write what is new since the last time, in this process or in an earlier one."""
+        definition = self._run.definition
+        with _owned(self._folder, definition):
+            # In this order: whatever a trial that has ended by now reported is found in the measurements.
+            trials, measured = self._run.table(), self._run.measurements()
+            reports = dict(iter(measured.groupby("trial_id", sort=False)))
+            kinds = _kinds(json.loads(text) for text in trials.get("config", []))
+            if kinds != self._kinds:
+                self._kinds, self._seen = kinds, {}
+            about = experiment(definition, {name: kind for name, kind in kinds.items() if _varies(definition, name)})
+            changed = int(_extend(self._folder, about))
+            for row in ({str(name): cell for name, cell in told.items()} for told in trials.to_dict("records")):
+                own = reports.get(row["trial_id"], measured.iloc[:0])
+                stand = row["status"], row["config"], len(own), None if own.empty else own["time"].iloc[-1]
+                if self._seen.get(row["trial_id"]) != stand:
+                    content = trial_events(definition, row, own, kinds)
+                    changed += _extend(self._folder / f"trial-{row['number']:05d}", content)
+                    self._seen[row["trial_id"]] = stand
+        return Written(len(trials), changed)
+
+
+def experiment(definition: Mapping[str, Any], kinds: Mapping[str, int]) -> bytes:
+    """The records that tell TensorBoard's page of hyperparameters what to show: these, the score and the metric."""
+    metric = str(definition["metric"])
+    counted = "last" if definition.get("score") == "last" else "best"
+    told = Experiment(
+        name=str(definition.get("name", "")),
+        hparam_infos=[HParamInfo(name=name, type=kind) for name, kind in sorted(kinds.items())],
+        metric_infos=[
+            MetricInfo(name=MetricName(tag=SCORE), display_name=f"score: {counted} {metric}"),
+            MetricInfo(name=MetricName(tag=metric)),
+        ],
+    )
+    value = _hyperparameters("experiment", HParamsPluginData(experiment=told))
+    return _version(0.0) + _record(Event(wall_time=0.0, summary=Summary(value=[value])))
+
+
+def trial_events(
+    definition: Mapping[str, Any], row: Mapping[str, Any], reports: pd.DataFrame, kinds: Mapping[str, int]
+) -> bytes:
+    """All records of one trial: its configuration, its reports in order, how it ended.
+
+    Args:
+        definition: of the run.
+        row: of the trial, from `Results.table`.
+        reports: from `Results.measurements`; numbers become scalars under the names they have, and words are told
+            where they change.
+        kinds: of the hyperparameters of the run.
+    """
+    started, ended = _seconds(row.get("started")), _seconds(row.get("ended"))
+    parts = [_version(started), _record(_start(row, started, kinds))]
+    told = {str(name): reports[name].tolist() for name in sorted(map(str, reports)) if name not in _COORDINATES}
+    if row["status"] not in FAILED:
+        told[SCORE] = _scores(definition, reports)
+    said: dict[str, str] = {}
+    for index, (iteration, moment) in enumerate(zip(reports["iteration"].tolist(), _clock(reports), strict=True)):
+        event = Event(wall_time=moment, step=int(iteration))
+        for name, values in told.items():
+            value = values[index]
+            if isinstance(value, str):
+                if said.get(name) != value:
+                    said[name] = value
+                    event.summary.value.append(_text(name, value))
+            # Of a measure that not every report has, nobody can tell a number that was none from one that is missing.
+            elif value is not None and (name == definition["metric"] or not math.isnan(value)):
+                event.summary.value.add(tag=name, simple_value=value)
+        parts.append(_record(event))
+    if row["status"] in ENDED:
+        last = int(reports["iteration"].iloc[-1]) if len(reports) else 0
+        parts.append(_record(_end(row, ended, last)))
+    return b"".join(parts)
+
+
+def _start(row: Mapping[str, Any], started: float, kinds: Mapping[str, int]) -> Event:
+    session = SessionStartInfo(start_time_secs=started)
+    for name, value in flatten(json.loads(row["config"])).items():
+        kind = kinds[name]
+        if kind == _BOOL:
+            session.hparams[name].bool_value = value
+        elif kind == _NUMBER and value is not None:
+            session.hparams[name].number_value = value
+        elif kind == _STRING:
+            session.hparams[name].string_value = value if isinstance(value, str) else json.dumps(value)
+    data = HParamsPluginData(session_start_info=session)
+    return Event(wall_time=started, summary=Summary(value=[_hyperparameters("session_start_info", data)]))
+
+
+def _end(row: Mapping[str, Any], ended: float, step: int) -> Event:
+    said = [str(row["status"]), *(str(row[name]) for name in ("ended_by", "error") if isinstance(row.get(name), str))]
+    outcome = SessionEndInfo(status=_FAILURE if row["status"] in FAILED else _SUCCESS, end_time_secs=ended)
+    data = HParamsPluginData(session_end_info=outcome)
+    values = [_text(STATUS, "\n\n".join(said)), _hyperparameters("session_end_info", data)]
+    return Event(wall_time=ended, step=step, summary=Summary(value=values))
+
+
+def _scores(definition: Mapping[str, Any], reports: pd.DataFrame) -> list[float]:
+    """What the trial counted by at each of its reports; NaN before the first number."""
+    if definition["metric"] not in reports:
+        return [math.nan] * len(reports)
+    values = pd.to_numeric(reports[definition["metric"]], errors="coerce").astype(float)
+    values = values.where(np.isfinite(values))
+    if definition.get("score") != "last":
+        values = values.cummin() if definition["mode"] == "min" else values.cummax()
+    return list(values.ffill())
+
+
+def _clock(reports: pd.DataFrame) -> list[float]:
+    """When each report came, in seconds since 1970."""
+    if "time" not in reports:  # no trial has reported yet
+        return [0.0] * len(reports)
+    since = pd.to_datetime(reports["time"], utc=True) - pd.Timestamp(0, tz="UTC")
+    return list(since.dt.total_seconds())
+
+
+def _kinds(configs: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """What the values of each hyperparameter are, over all trials: truth values, numbers, or else texts."""
+    found: dict[str, set[type]] = {}
+    for config in configs:
+        for name, value in flatten(dict(config)).items():
+            found.setdefault(name, set()).add(type(value))
+    kinds = {}
+    for name, types in found.items():
+        told = types - {type(None)}
+        numbers = bool(told) and told <= {int, float}
+        kinds[name] = _BOOL if types == {bool} else _NUMBER if numbers else _STRING
+    return kinds
+
+
+def _varies(definition: Mapping[str, Any], name: str) -> bool:
+    axis = (definition.get("space") or {}).get(name) or {}
+    return bool(axis.get("type") != "constant")
+
+
+def _hyperparameters(what: str, data: HParamsPluginData) -> Summary.Value:
+    plugin = SummaryMetadata.PluginData(plugin_name="hparams", content=data.SerializeToString(deterministic=True))
+    return Summary.Value(tag=f"_hparams_/{what}", metadata=SummaryMetadata(plugin_data=plugin))
+
+
+def _text(tag: str, text: str) -> Summary.Value:
+    plugin = SummaryMetadata.PluginData(plugin_name="text")
+    value = Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=plugin))
+    value.tensor.dtype = _DT_STRING
+    value.tensor.string_val.append(text.encode())
+    return value
+
+
+def _version(moment: float) -> bytes:
+    return _record(Event(wall_time=moment, file_version="brain.Event:2"))
+
+
+def _seconds(moment: Any) -> float:
+    return 0.0 if moment is None or pd.isna(moment) else pd.Timestamp(moment).timestamp()
+
+
+@contextmanager
+def _owned(folder: Path, definition: Mapping[str, Any]) -> Iterator[None]:
+    """Have the folder to oneself, and know that it is this run's."""
+    mark, whose = folder / _OWNER, {name: definition.get(name) for name in ("name", "started")}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise RunError(f"Expected a folder at {folder}, but a file is there. Name another with -o.") from None
+    if not mark.exists() and any(folder.iterdir()):
+        raise RunError(
+            f"Expected {folder} to be new, empty or of this run, but it holds other files. Name another with -o."
+        )
+    handle = os.open(mark, os.O_RDWR | os.O_CREAT, 0o644)
+    with os.fdopen(handle, "r+", encoding="utf-8") as file:
+        try:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(
+                f"Expected nobody else to write the event files in {folder}, but another process does. It keeps them up"
+                " to date if it watches; else try again when it is through."
+            ) from None
+        text = file.read()
+        if not text:
+            json.dump(whose, file)
+            file.flush()
+        elif text != json.dumps(whose):
+            raise RunError(
+                f"Expected event files of this run in {folder}, but those of another are there: {text}."
+                " Name another folder with -o."
+            )
+        yield
+
+
+def _extend(folder: Path, content: bytes) -> bool:
+    """Have the newest event file of a folder hold `content`; whether that changed anything."""
+    folder.mkdir(exist_ok=True)
+    files = sorted(folder.glob("events.out.tfevents.*"))
+    there = files[-1].read_bytes() if files else b""
+    if files and content.startswith(there):
+        if len(content) > len(there):
+            with files[-1].open("ab") as file:
+                file.write(content[len(there) :])
+        return len(content) > len(there)
+    # Under a later name: a TensorBoard that follows the folder reads files in this order, and none again.
+    number = int(files[-1].name.split(".")[3]) + 1 if files else 0
+    unfinished = folder / ".unfinished"
+    unfinished.write_bytes(content)
+    os.replace(unfinished, folder / f"events.out.tfevents.{number:010d}.huetune")
+    for old in files:
+        old.unlink()
+    return True
+
+
+# TFRecord: length, its checksum, the data, its checksum; CRC-32C (RFC 3720), masked as TensorFlow does.
+_CHUNK = 4096
+
+
+def _record(event: Event) -> bytes:
+    data = event.SerializeToString(deterministic=True)
+    length = len(data).to_bytes(8, "little")
+    return b"".join((length, _masked(length), data, _masked(data)))
+
+
+def _masked(data: bytes) -> bytes:
+    crc = _crc32c(data)
+    return (((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF).to_bytes(4, "little")
+
+
+def _tables() -> np.ndarray:
+    """Entry (n, b): what the byte b does to the checksum when n bytes come after it."""
+    tables = np.empty((_CHUNK, 256), np.uint32)
+    first = np.arange(256, dtype=np.uint32)
+    for _ in range(8):
+        first = np.where(first & 1, first >> 1 ^ np.uint32(0x82F63B78), first >> 1)
+    tables[0] = first
+    for n in range(1, _CHUNK):
+        tables[n] = tables[0][tables[n - 1] & 0xFF] ^ tables[n - 1] >> 8
+    return tables
+
+
+_TABLES = _tables()
+
+
+def _crc32c(data: bytes) -> int:
+    """Every byte's part is looked up at once: the checksum is linear, and Python too slow to go byte by byte."""
+    crc = 0xFFFFFFFF
+    for start in range(0, len(data), _CHUNK):
+        chunk = np.frombuffer(data[start : start + _CHUNK], np.uint8).copy()
+        head = np.frombuffer(crc.to_bytes(4, "little"), np.uint8)[: len(chunk)]
+        chunk[: len(head)] ^= head
+        rest = crc >> 8 * len(chunk) if len(chunk) < 4 else 0
+        places = np.arange(len(chunk) - 1, -1, -1)
+        crc = int(np.bitwise_xor.reduce(_TABLES[places, chunk])) ^ rest
+    return crc ^ 0xFFFFFFFF
