@@ -45,7 +45,7 @@ class Description:
         config: of the training.
         steps: taken when it was written.
         iteration: reports made by then.
-        data: where the drawings came from: `path` and `digest`, or empty.
+        data: where the drawings came from, `path` and `digest`, and the `statistics` of their training split; or empty.
         metrics: validation scores by then, or empty.
         versions: of the packages that wrote it.
         notes: of whoever had it written; JSON values.

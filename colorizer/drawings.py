@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from colorizer.character import Look, choose_look, vary_palette
-from colorizer.character_body import RAISED, SIDES, draw_arm, draw_legs
-from colorizer.character_clothes import draw_collar, draw_torso
-from colorizer.character_face import draw_brows, draw_face
-from colorizer.character_hair import draw_back_hair, draw_braids, draw_front_hair
-from colorizer.character_things import draw_glasses, draw_headwear, draw_held, draw_stool
-from colorizer.painting import Canvas, Mark, View, bounds, moved
+from colorizer.character.body import RAISED, SIDES, draw_arm, draw_legs
+from colorizer.character.clothes import draw_collar, draw_torso
+from colorizer.character.face import draw_brows, draw_face
+from colorizer.character.hair import draw_back_hair, draw_braids, draw_front_hair
+from colorizer.character.look import Look, choose_look, vary_palette
+from colorizer.character.painting import Canvas, Mark, View, bounds, moved
+from colorizer.character.things import draw_glasses, draw_headwear, draw_held, draw_stool
 
 SMALLEST = 16
 SEEDS_PER_SERIES = 2**32

@@ -13,7 +13,7 @@ from search.console import explained, interruptible, out, steps
 from search.errors import RunError
 
 if TYPE_CHECKING:
-    from colorizer.inspection import Inspection
+    from colorizer.inspecting.inspection import Inspection
 
 _SPLITS = ("val", "train")
 _NAMED = 5  # of the worst drawings, in the terminal
@@ -39,8 +39,8 @@ def inspect(
     at: whoever chooses by it has none left.
     """
     from colorizer.cli import colorizer_of
-    from colorizer.inspect_page import page
-    from colorizer.inspection import look
+    from colorizer.inspecting.inspection import look
+    from colorizer.inspecting.page import page
     from ensembles import CheckpointError, load
     from search.report.files import whole
 
@@ -98,7 +98,7 @@ def _print(told: Inspection) -> None:
     """The page in short."""
     from rich.table import Table
 
-    from colorizer.inspect_page import MEASURES, score_rows
+    from colorizer.inspecting.page import MEASURES, score_rows
 
     table = Table(f"{len(told.seen.names)} drawings of the {told.split_name}", *MEASURES, box=None)
     for name, values in score_rows(told):

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 # write are made of the same pieces as the reports of runs, and only commands may import them.
 COMMANDS = frozenset(
     str(file.relative_to(ROOT))
-    for pattern in ("cli.py", "*_command.py", "*_page.py")
+    for pattern in ("cli.py", "*_command.py", "inspecting/page.py")
     for file in (ROOT / "colorizer").glob(pattern)
 )
 
@@ -45,7 +45,7 @@ def offenders(package: str, forbidden: str, but_for: frozenset[str] = frozenset(
         ("colorizer", "ray", frozenset({"colorizer/trial.py"})),
         ("colorizer", "search", frozenset({"colorizer/trial.py", *COMMANDS})),
         ("colorizer", "ensembles", frozenset({"colorizer/trial.py", *COMMANDS})),
-        ("colorizer", "colorizer.inspect_page", COMMANDS),
+        ("colorizer", "colorizer.inspecting.page", COMMANDS),
         ("search/report", "ray", frozenset()),
         ("search", "pickle", frozenset()),
         ("ensembles", "pickle", frozenset()),

@@ -4,6 +4,7 @@ Real ones are looked for beside the checkout, or where HUETUNE_DRAWINGS says.
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +95,9 @@ def test_members_are_trained_again_on_the_cluster_and_a_mean_is_exported(dataset
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="no real drawings beside the checkout or in HUETUNE_DRAWINGS")
 def test_real_drawings_become_an_ensemble_a_report_and_a_coloured_picture(tmp_path: Path) -> None:
-    total = len(list((REAL / "color").iterdir()))
     said = huetune("prepare", REAL / "color", "--lines", REAL / "line", "-o", tmp_path / "dataset")
-    assert f"{total} drawings" in said
+    assert re.search(r"\b1640 drawings in .*: 1148 train, 328 val, 164 test", said.replace("\n", " "))
+    assert "too intricate: 3" in said
     assert (tmp_path / "dataset" / "LICENSE.txt").is_file()
 
     run = small_search(tmp_path / "dataset").run("real", str(tmp_path)).folder.root

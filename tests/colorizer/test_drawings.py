@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from colorizer.character import PALETTE, choose_look, vary_palette
+from colorizer.character.look import PALETTE, choose_look, vary_palette
+from colorizer.character.painting import INK, Canvas, Shape, View
 from colorizer.drawings import Drawing, draw_character, draw_characters, draw_look
-from colorizer.painting import INK, Canvas, Shape, View
 
 TONES = np.array([(255, 255, 255), *(tone for pair in PALETTE.values() for tone in pair)], dtype=np.float64)
 

@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from colorizer.dataset import Drawings
-from colorizer.error_analysis import Account, account, chosen, findings
 from colorizer.inference import Batch
+from colorizer.inspecting.error_analysis import Account, account, chosen, findings
 
 
 def seen(error: Any, traits: dict[str, Any] | None = None, labels: list[str] | None = None, groups: Any = None) -> Any:

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from colorizer.config import TrainingConfig, build_generator
-from colorizer.feature_pictures import feature_maps, first_filters
 from colorizer.inference import Colorizer
+from colorizer.inspecting.feature_pictures import feature_maps, first_filters
 
 
 def colorizer(**settings: Any) -> Colorizer:

@@ -10,12 +10,13 @@ import typer
 from ray import tune
 from typer.testing import CliRunner, Result
 
-from colorizer import baselines, inspect_page
+from colorizer import baselines
 from colorizer.config import TrainingConfig
 from colorizer.dataset import Dataset
 from colorizer.inference import Colorizer, load_predictor
 from colorizer.inspect_command import inspect
-from colorizer.inspection import Inspection, error_picture, look
+from colorizer.inspecting import page as inspect_page
+from colorizer.inspecting.inspection import Inspection, error_picture, look
 from colorizer.training import Trainer
 from colorizer.trial import ColorizerTrial
 from ensembles import Ensemble, Member, Weighted

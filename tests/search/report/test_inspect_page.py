@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from colorizer import inspect_page
-from colorizer.error_analysis import Account, Finding
-from colorizer.feature_pictures import Maps
-from colorizer.inspection import Inspection, Shown
+from colorizer.inspecting import page as inspect_page
+from colorizer.inspecting.error_analysis import Account, Finding
+from colorizer.inspecting.feature_pictures import Maps
+from colorizer.inspecting.inspection import Inspection, Shown
 
 
 @pytest.fixture(scope="module")

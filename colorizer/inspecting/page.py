@@ -10,8 +10,8 @@ from importlib.resources import files
 from PIL import Image
 
 from colorizer.baselines import WORDS
-from colorizer.error_analysis import Finding
-from colorizer.inspection import KINDS, Inspection, Pixels, Shown
+from colorizer.inspecting.error_analysis import Finding
+from colorizer.inspecting.inspection import KINDS, Inspection, Pixels, Shown
 from search.report.markup import card, esc, note, section, table
 from search.report.webp import fitted
 from search.report.wording import DASH, capital, count, decimals, fixed, metric_name, metric_unit
@@ -115,8 +115,8 @@ def _errors(told: Inspection) -> str:
     caption = (
         "Rank correlations of the squared error with what drawings are like, and the typical (geometric mean) squared "
         f"error of a label over that of the others. As {count(len(told.findings), 'thing')} are looked at, the level "
-        "of each interval is raised until all together hold at 95 %; bootstrapped over groups of identical line art. "
-        "What goes together need not cause each other."
+        "of each interval is raised until all together hold at 95 %; bootstrapped over groups of drawings that are "
+        "alike. What goes together need not cause each other."
     )
     head = ["What", "Value", "Interval", "Sure", "Drawings"]
     looked = table(head, rows, label="All that was looked at")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from colorizer.character import Look
-from colorizer.character_body import SIDES, arm_spine, top_part
-from colorizer.character_face import turned
-from colorizer.curves import Points, bezier, ellipse, limb, outline, shifted, smooth, star
-from colorizer.painting import Mark, Shape, Stroke, Tint
+from colorizer.character.body import SIDES, arm_spine, top_part
+from colorizer.character.curves import Points, bezier, ellipse, limb, outline, shifted, smooth, star
+from colorizer.character.face import turned
+from colorizer.character.look import Look
+from colorizer.character.painting import Mark, Shape, Stroke, Tint
 
 
 def draw_headwear(look: Look) -> list[Mark]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from colorizer.character import Look
-from colorizer.curves import Points, bezier, ellipse, shifted, smooth
-from colorizer.painting import Mark, Shape, Stroke, Tint
+from colorizer.character.curves import Points, bezier, ellipse, shifted, smooth
+from colorizer.character.look import Look
+from colorizer.character.painting import Mark, Shape, Stroke, Tint
 
 EYE = (0.42, 0.31)  # of an eye in full face
 SIDES = (-1, 1)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from colorizer.character import Look
-from colorizer.character_body import SIDES, symmetric, top_part
-from colorizer.curves import bezier, ellipse, limb, outline, smooth, star
-from colorizer.painting import Mark, Shape, Stroke, Tint
+from colorizer.character.body import SIDES, symmetric, top_part
+from colorizer.character.curves import bezier, ellipse, limb, outline, smooth, star
+from colorizer.character.look import Look
+from colorizer.character.painting import Mark, Shape, Stroke, Tint
 
 SMALL_SHADE = (0.03, -0.04)
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw
 
-from colorizer.curves import Points, frame, rotated
+from colorizer.character.curves import Points, frame, rotated
 
 RGB = tuple[int, int, int]
 

@@ -1,6 +1,6 @@
 """Where a model errs: its score on every drawing of a split, and what the drawings with large errors share.
 
-Nothing here is drawn or written; `inspect_page.py` shows it.
+Nothing here is drawn or written; `page.py` shows it.
 """
 
 import math

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from colorizer.character import Look
-from colorizer.character_face import SIDES, turned
-from colorizer.curves import Points, bezier, ellipse, limb, outline, points, shifted, smooth
-from colorizer.painting import Mark, Shape, Stroke, Tint
+from colorizer.character.curves import Points, bezier, ellipse, limb, outline, points, shifted, smooth
+from colorizer.character.face import SIDES, turned
+from colorizer.character.look import Look
+from colorizer.character.painting import Mark, Shape, Stroke, Tint
 
 
 def locks(valleys: ArrayLike, tips: ArrayLike) -> Points:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from colorizer.character import Look
-from colorizer.curves import Points, bezier, ellipse, limb, outline, rotated, smooth
-from colorizer.painting import Mark, Shape, Stroke
+from colorizer.character.curves import Points, bezier, ellipse, limb, outline, rotated, smooth
+from colorizer.character.look import Look
+from colorizer.character.painting import Mark, Shape, Stroke
 
 Point = tuple[float, float]
 SIDES = (-1, 1)

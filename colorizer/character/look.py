@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from colorizer.painting import RGB
+from colorizer.character.painting import RGB
 
 PALETTE: dict[str, tuple[RGB, RGB]] = {  # part: (in light, in shadow)
     "hair": ((72, 188, 186), (46, 148, 160)),

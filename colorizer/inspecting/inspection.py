@@ -1,4 +1,4 @@
-"""A model looked at closely: all that there is to know of it, put together. `inspect_page.py` shows it."""
+"""A model looked at closely: all that there is to know of it, put together. `page.py` shows it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from colorizer import baselines
 from colorizer.config import TrainingConfig
 from colorizer.diagnosis import verdict
-from colorizer.error_analysis import Account, Finding, account, chosen, findings
-from colorizer.feature_pictures import Maps, feature_maps, first_filters
 from colorizer.inference import Colorizer
+from colorizer.inspecting.error_analysis import Account, Finding, account, chosen, findings
+from colorizer.inspecting.feature_pictures import Maps, feature_maps, first_filters
 
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
