@@ -111,7 +111,10 @@ class Chaos:
             driver = self.drive(["resume", run] if has_begun(run) else begin)
         seconds = time.monotonic() - began
         after()
-        return Round(kind, seconds, hit, resumed, **account(run, steps))
+        accounted = Round(kind, seconds, hit, resumed, **account(run, steps))
+        if accounted.lost or accounted.duplicated or accounted.wrong:
+            print(f"{name}: {left(run)}\n{self.said(name)}", file=sys.stderr, flush=True)
+        return accounted
 
     def moments(self) -> tuple[float, float]:
         """Between which seconds of a search to kill: from when its trials begin, more or less, to its end."""
@@ -186,6 +189,13 @@ def account(run: str, steps: Path) -> dict[str, int]:
         "wrong": wrong,
         "repeated": made - TRIALS * REPORTS,
     }
+
+
+def left(run: str) -> str:
+    """How the trials that have not finished stand, and why."""
+    trials = Results(run).table()
+    told = ["number", "status", "history", "error"]
+    return trials.loc[trials["status"] != "finished", told].to_json(orient="records")
 
 
 def has_begun(run: str) -> bool:

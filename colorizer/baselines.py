@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from colorizer import metrics
-from colorizer.dataset import Dataset, Drawings, cache_folder
+from colorizer.dataset import Dataset, Drawings, cache_folder, locked
 from colorizer.sampling import to_floats
 
 LINE_COPIED, MEAN_IMAGE = "line_copied", "mean_image"
@@ -86,7 +86,8 @@ def score(train: Drawings, drawings: Drawings) -> dict[str, dict[str, float]]:
 def of_split(dataset: Dataset, split: str, size: int) -> dict[str, dict[str, float]]:
     """What `score` says of a split of a dataset.
 
-    It is computed once for a dataset, a split and a size on a machine, and kept beside the decoded drawings.
+    It is computed once for a dataset, a split and a size on a machine, and kept beside the decoded drawings;
+    processes that ask at the same time wait for the one that computes.
 
     Raises:
         DatasetError: the drawings cannot be read.
@@ -95,11 +96,17 @@ def of_split(dataset: Dataset, split: str, size: int) -> dict[str, dict[str, flo
     file = cache_folder() / f"{dataset.digest[:32]}-baselines-{split}-{size}-v{_CACHE_VERSION}.json"
     if (kept := _read(file)) is not None:
         return kept
-    scores = score(dataset.split("train", size), dataset.split(split, size))
-    half = file.with_suffix(f".{os.getpid()}")  # other processes may be at the same
-    with suppress(OSError):  # where nothing can be kept, the next trial computes them again
-        half.write_text(json.dumps(scores), encoding="utf-8")
-        half.replace(file)
+    train, drawings = dataset.split("train", size), dataset.split(split, size)
+    with ExitStack() as stack:
+        with suppress(OSError):  # where nothing can be kept, each trial computes them for itself
+            stack.enter_context(locked(file.with_suffix(".lock")))
+        if (kept := _read(file)) is not None:  # another process may have computed them meanwhile
+            return kept
+        scores = score(train, drawings)
+        half = file.with_suffix(f".{os.getpid()}")
+        with suppress(OSError):
+            half.write_text(json.dumps(scores), encoding="utf-8")
+            half.replace(file)
     return scores
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from ensembles import Predictor
 
 _LIMITS = "What is left out (0: no limit)"
+_MODELS = ("checkpoint.json", "ensemble.json")  # a folder that holds one of them is a model
 _MANY = 100  # drawings: worth a second to find out how members run fastest
 
 
@@ -27,18 +29,25 @@ def draw(
     from PIL import Image
 
     from colorizer.drawings import draw_characters
+    from ensembles.folders import whole_folder
 
     if output.exists():
         _refuse(f"Expected a new folder, but {output} exists. Choose another with -o, or remove it.")
-    for part in ("color", "line"):
-        (output / part).mkdir(parents=True)
-    with steps("drawing") as progress:
+    with (
+        explained(OSError),
+        interruptible("nothing was written"),
+        steps("drawing") as progress,
+        whole_folder(output) as folder,
+    ):
+        for part in ("color", "line"):
+            (folder / part).mkdir()
         for done, drawing in enumerate(draw_characters(count, seed=seed, size=size), start=1):
-            Image.fromarray(drawing.color).save(output / "color" / f"{drawing.name}.png")
-            Image.fromarray(drawing.line).save(output / "line" / f"{drawing.name}.png")
+            Image.fromarray(drawing.color).save(folder / "color" / f"{drawing.name}.png")
+            Image.fromarray(drawing.line).save(folder / "line" / f"{drawing.name}.png")
             progress.update(progress.task_ids[0], completed=done, total=count)
     out.print(f"{count} drawings in {output}")
-    out.print(f"next: huetune prepare {output}/color --lines {output}/line -o DATASET")
+    colors, lines = (shlex.quote(f"{output}/{part}") for part in ("color", "line"))
+    out.print(f"next: huetune prepare {colors} --lines {lines} -o DATASET")
 
 
 def prepare(
@@ -64,32 +73,47 @@ def prepare(
         str, typer.Option(help="Style of lines drawn from the colours: dilation, xdog, threshold, or mixed.")
     ] = "dilation",
     max_aspect: Annotated[
-        float, typer.Option(help="Longer over shorter side. Beyond it: sliver.", rich_help_panel=_LIMITS)
+        float,
+        typer.Option(min=0, help="Longer over shorter side, 1 at least. Beyond it: sliver.", rich_help_panel=_LIMITS),
     ] = 4.0,
     min_ink: Annotated[
-        float, typer.Option(help="Mean darkness of the line drawing, 0 to 1. Below: blank.", rich_help_panel=_LIMITS)
+        float,
+        typer.Option(min=0, max=1, help="Mean darkness of the line drawing. Below: blank.", rich_help_panel=_LIMITS),
     ] = 0.001,
     min_contrast: Annotated[
-        int, typer.Option(help="Range of the colours' values, 0 to 255. Below: blank.", rich_help_panel=_LIMITS)
+        int, typer.Option(min=0, max=255, help="Range of the colours' values. Below: blank.", rich_help_panel=_LIMITS)
     ] = 8,
     min_colour: Annotated[
         float,
         typer.Option(
+            min=0,
             help="Colourfulness: 0 grey, 15 slightly colourful. Below: without colour; 1 leaves out what is grey.",
             rich_help_panel=_LIMITS,
         ),
     ] = 0.0,
     max_density: Annotated[
         float,
-        typer.Option(help="Share of the line drawing that is dark. Beyond it: too intricate.", rich_help_panel=_LIMITS),
+        typer.Option(
+            min=0,
+            max=1,
+            help="Share of the line drawing that is dark. Beyond it: too intricate.",
+            rich_help_panel=_LIMITS,
+        ),
     ] = 0.5,
     min_subject: Annotated[
         float,
-        typer.Option(help="Share of the picture that the subject takes. Below: too small.", rich_help_panel=_LIMITS),
+        typer.Option(
+            min=0,
+            max=1,
+            help="Share of the picture that the subject takes. Below: too small.",
+            rich_help_panel=_LIMITS,
+        ),
     ] = 0.02,
     near: Annotated[
         int,
         typer.Option(
+            min=0,
+            max=16,
             help="Bits of 128 in which hashes of near duplicates may differ. They come into one split.",
             rich_help_panel=_LIMITS,
         ),
@@ -149,7 +173,7 @@ def prepare(
     if prepared.alike:
         out.print(f"{prepared.alike} drawings look like another one and share its split")
     out.print(f"look at it: {output}/report.html")
-    out.print(f"next: huetune run searches/quick.py --data {output} --name quick")
+    out.print(f"next: huetune run searches/quick.py --data {shlex.quote(str(output))} --name quick")
 
 
 def check(
@@ -190,7 +214,7 @@ def check(
                 out.print(f"{'ok    ' if one.passed else 'FAILED'}  {one.name}: {one.said}")
     if failed:
         raise typer.Exit(1)
-    out.print(f"next: huetune run {definition}")
+    out.print(f"next: {shlex.join(['huetune', 'run', str(definition), *context.args])}")
 
 
 # The options of the definition are not this command's.
@@ -241,10 +265,19 @@ def colorize(
 
 
 def model_folder(model: Path) -> Path:
-    """A run stands for its ensemble."""
+    """Where to load a model from; a run stands for its ensemble.
+
+    Raises:
+        FileNotFoundError: there is no model.
+    """
     if not model.is_dir():
         raise FileNotFoundError(f"Expected a checkpoint, an ensemble or a run at {model}, found no folder there.")
     if not (model / "search.json").is_file():
+        if not any((model / file).is_file() for file in _MODELS):
+            raise FileNotFoundError(
+                f"Expected a checkpoint, an ensemble or a run at {model}, found neither {' nor '.join(_MODELS)} there."
+                " Name a run, or a checkpoint in it."
+            )
         return model
     if not (model / "ensemble").is_dir():
         raise FileNotFoundError(

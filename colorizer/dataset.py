@@ -51,7 +51,7 @@ class Drawings:
 
     Attributes:
         names: of the N drawings, in the order of the dataset.
-        groups: (N,) int64; drawings of one group have identical line art.
+        groups: (N,) int64; drawings of one group have identical line art or look alike.
         lines: (N, 1, S, S) uint8, 255 white paper, 0 black line.
         colors: (N, 3, S, S) uint8, RGB.
         labels: what each shows, "" where nobody said; [] where nobody said anything of any.
@@ -189,7 +189,7 @@ class Dataset:
             return drawings
         try:
             root.mkdir(parents=True, exist_ok=True)
-            with _locked(entry.with_name(entry.name + ".lock")):
+            with locked(entry.with_name(entry.name + ".lock")):
                 drawings = _open_entry(entry, self.counts[split], size)  # another process may have made it meanwhile
                 if drawings is None:
                     _build_entry(self, split, size, entry)
@@ -249,8 +249,8 @@ def _read_description(place: Place) -> dict[str, Any]:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Holds the file's lock; the kernel frees it if this process dies."""
+def locked(path: Path) -> Iterator[None]:
+    """Holds the lock of a file, made if missing; the kernel frees it if this process dies."""
     with path.open("ab") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield

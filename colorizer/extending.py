@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from colorizer.bucket import Place
 from colorizer.dataset import DESCRIPTION_FILE, DRAWINGS_FILE, LATER_COLUMNS, SPLITS, WORKERS, Dataset, sha256_of
 from colorizer.images import read_rgb, to_square
+from colorizer.pairing import side_by_side
 from colorizer.preparing.look import SIDE
 from colorizer.preparing.statistics import statistics
 
@@ -163,7 +164,7 @@ def _describe(
     """What dataset.json is to say. The licences of both are written."""
     description = dataset.description()
     place = Place.of(dataset.address)
-    names = [name for name in description.get("licences", []) if name == Path(name).name and place.has(name)]
+    names = [name for name in map(str, description.get("licences", [])) if _beside(name) and place.has(name)]
     labels = {label: dict(counts) for label, counts in sorted(tallies.labels.items())}
     return {
         **description,
@@ -171,18 +172,19 @@ def _describe(
         "groups": len(tallies.groups),
         "statistics": statistics(tallies.values, np.array(tallies.densities, np.float32)),
         "digest": sha256_of(folder / DRAWINGS_FILE),
-        "licences": _licences(folder, [(name, place.read(name)) for name in names], licensed),
+        "licences": _licences(folder, {name: place.read(name) for name in names}, licensed),
         "pseudo": [*description.get("pseudo", []), about],
         **({"labels": labels} if labels else {}),
     }
 
 
-def _licences(folder: Path, given: Iterable[tuple[str, bytes]], more: Iterable[Path]) -> list[str]:
-    written = dict(given)
-    for path in more:
-        content = path.read_bytes()
-        same = written.get(path.name, content) == content
-        written[path.name if same else f"{path.parent.name}-{path.name}"] = content
+def _beside(name: str) -> bool:
+    """Whether a name that a description gives stands for a file beside it, and for none of the dataset's own."""
+    return name == Path(name).name and name not in (DESCRIPTION_FILE, DRAWINGS_FILE)
+
+
+def _licences(folder: Path, given: dict[str, bytes], more: Iterable[Path]) -> list[str]:
+    written = side_by_side(more, given)
     for name, content in written.items():
         (folder / name).write_bytes(content)
     return sorted(written)

@@ -85,17 +85,23 @@ def to_square(image: Image.Image, size: int) -> Image.Image:
         image: of mode "L" or "RGB".
         size: in pixels, at least 1.
     """
-    scale = size / max(image.size)
-    width, height = (max(1, round(side * scale)) for side in image.size)
+    width, height = inner_size(image.size, size)
     if (width, height) != image.size:
         # Scaled before padding: the square around a sliver of 8 x 8,000,000 pixels would not fit in memory.
-        filter_ = Image.Resampling.HAMMING if scale < 1 else Image.Resampling.BICUBIC
+        filter_ = Image.Resampling.HAMMING if size < max(image.size) else Image.Resampling.BICUBIC
         image = image.resize((width, height), filter_)
     if width == height:
         return image
     square = Image.new(image.mode, (size, size), "white")
     square.paste(image, ((size - width) // 2, (size - height) // 2))
     return square
+
+
+def inner_size(shape: tuple[int, int], size: int) -> tuple[int, int]:
+    """Width and height of the part of its square that `to_square` gives to a picture of this width and height."""
+    scale = size / max(shape)
+    width, height = (max(1, round(side * scale)) for side in shape)
+    return width, height
 
 
 def encode_png(image: Image.Image) -> bytes:

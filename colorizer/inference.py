@@ -17,7 +17,7 @@ from colorizer import baselines, checkpoint, metrics
 from colorizer.checkpoint import CheckpointError, Description, load_generator
 from colorizer.dataset import Dataset, DatasetError
 from colorizer.generator import UNet, placed, predict, predict_with_log_variance
-from colorizer.images import to_square
+from colorizer.images import inner_size, to_square
 from colorizer.retraining import default_architecture, retrain, retraining_config
 from colorizer.sampling import to_floats, to_pixels
 
@@ -271,7 +271,7 @@ def colorize_image(predictor: Callable[[Floats], Floats], image: Image.Image, si
 
     Args:
         predictor: lines (B, 1, size, size) to colours (B, 3, size, size), in [-1, 1].
-        image: in any mode; transparent parts count as white.
+        image: of 8 bits a channel, in any mode, such as `images.read_rgb` gives; transparent parts count as white.
         size: side in pixels of the predictor's training drawings.
 
     Returns:
@@ -289,7 +289,7 @@ def colorize_image(predictor: Callable[[Floats], Floats], image: Image.Image, si
     larger = max(width, height) > size
     if larger:
         colors = _without_lines(colors, lines)
-    inner = _inner_size(width, height, size)
+    inner = inner_size(image.size, size)
     left, top = ((size - side) // 2 for side in inner)
     colored = Image.fromarray(to_pixels(colors)).crop((left, top, left + inner[0], top + inner[1]))
     if colored.size != image.size:
@@ -303,7 +303,7 @@ def unlike(image: Image.Image, statistics: Mapping[str, Any]) -> str:
     """What to tell who gives a model lines that are white where those it learned from were black, or the other way.
 
     Args:
-        image: in any mode; transparent parts count as white.
+        image: as in `colorize_image`.
         statistics: of the model's training drawings, as its checkpoint holds them; {} where it holds none.
 
     Returns:
@@ -341,12 +341,6 @@ def _draw_over(colored: Image.Image, drawing: Image.Image) -> None:
     for top in range(0, height, _BAND):
         band = (0, top, width, min(top + _BAND, height))
         colored.paste(ImageChops.multiply(colored.crop(band), drawing.crop(band).convert("RGB")), band)
-
-
-def _inner_size(width: int, height: int, size: int) -> tuple[int, int]:
-    """The part of its square that `to_square` gives to a drawing."""
-    scale = size / max(width, height)
-    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _without_lines(colors: Floats, lines: NDArray[np.uint8]) -> Floats:

@@ -53,8 +53,11 @@ def inspect(
         first = colorizer_of(predictor, model)
         bar = progress.task_ids[0]
         told = look(predictor, first, _name(model), split, lambda what: progress.update(bar, description=what))
-    with whole(target) as unfinished:
-        unfinished.write_text(page(told), encoding="utf-8")
+    try:
+        with whole(target) as unfinished:
+            unfinished.write_text(page(told), encoding="utf-8")
+    except OSError as fault:
+        raise RunError(f"Expected to write {target}, got: {fault.strerror}. Name another file with -o.") from fault
     _print(told)
     out.print(f"page: {target}")
 
@@ -62,12 +65,11 @@ def inspect(
 @contextmanager
 def _folder(model: str) -> Iterator[Path]:
     """The folder of a checkpoint or an ensemble; a run stands for its ensemble, else for its best checkpoint."""
+    from colorizer.cli import model_folder
     from search.results import Results
 
     if not _is_run(model):
-        if not Path(model).is_dir():
-            raise FileNotFoundError(f"Expected a checkpoint, an ensemble or a run at {model}, found no folder there.")
-        yield Path(model)
+        yield model_folder(Path(model))
         return
     run = Results(model)
     if run.ensemble() is not None:

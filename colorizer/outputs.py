@@ -30,13 +30,20 @@ def output_files(images: Sequence[Path], folder: Path) -> list[Path]:
         if len({str(name).lower() for name in names}) == different:
             break
     files = [folder / name for name in names]
-    for image, place, file in zip(images, places, files, strict=True):
-        if file.exists() and any(file.samefile(drawing) for drawing in {place, *places} if drawing.exists()):
+    drawings = {_identity(place) for place in places if place.exists()}
+    for image, file in zip(images, files, strict=True):
+        if file.exists() and _identity(file) in drawings:
             raise ValueError(
                 f"Expected another folder than that of the drawings, but {file} is one of them, and {image} would take"
                 " its place. Choose another with -o."
             )
     return files
+
+
+def _identity(file: Path) -> tuple[int, int]:
+    """What two names of one file have in common."""
+    status = file.stat()
+    return status.st_dev, status.st_ino
 
 
 def save_whole(image: Image.Image, file: Path) -> None:

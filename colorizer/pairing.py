@@ -1,11 +1,12 @@
-"""Which files of two folders belong together, and what was passed over. Looks at names and links, opens no
-file."""
+"""Which files of two folders belong together, and what was passed over. Looks at names and links, opens no file
+but licences."""
 
 import os
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,6 +88,23 @@ def licences(folders: Iterable[Path]) -> list[Path]:
         for path in sorted(place.iterdir())
         if _LICENCE.match(path.name) and path.is_file() and not path.is_symlink()
     ]
+
+
+def side_by_side(files: Iterable[Path], given: Mapping[str, bytes] | None = None) -> dict[str, bytes]:
+    """Names under which licence files of several folders can lie in one, and what is in them.
+
+    Args:
+        files: of one name and content, one is kept; of one name and other contents, the later ones are called after
+            their folders.
+        given: those that lie there already, under the names that they keep.
+    """
+    named = dict(given or {})
+    for path in files:
+        content, name, folder = path.read_bytes(), printable(path.name), printable(path.parent.name)
+        numbered = (f"{folder}-{number}-{name}" for number in count(2))
+        ways = chain((name, f"{folder}-{name}"), numbered)
+        named[next(way for way in ways if named.get(way, content) == content)] = content
+    return named
 
 
 def printable(name: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from colorizer.dataset import DESCRIPTION_FILE, DRAWINGS_FILE, FORMAT, SPLITS, VERSION, sha256_of
-from colorizer.pairing import Tally, licences, pair_drawings, printable
+from colorizer.pairing import Tally, licences, pair_drawings, printable, side_by_side
 from colorizer.preparing import PrepareError
 from colorizer.preparing.assignment import Assignment, assign
 from colorizer.preparing.checks import MIXED, PENS, check_choices, check_folders, check_usable, no_pair, passed_over
@@ -225,11 +225,7 @@ def _appearing_whole(output: Path) -> Iterator[Path]:
 
 
 def _copy_licences(folders: list[Path], target: Path) -> list[str]:
-    copied: dict[str, bytes] = {}
-    for path in licences(folders):
-        content = path.read_bytes()
-        name = path.name if copied.get(path.name, content) == content else f"{path.parent.name}-{path.name}"
-        copied[name] = content
+    copied = side_by_side(licences(folders))
     for name, content in copied.items():
         (target / name).write_bytes(content)
     return sorted(copied)

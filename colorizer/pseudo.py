@@ -1,8 +1,8 @@
 """Unlabelled line art becomes training data: a model colours it, and what it is surest of is added, marked.
 
 Lee, "Pseudo-Label: the simple and efficient semi-supervised learning method" (2013), with the sure ones alone as in Xie
-et al., "Self-training with Noisy Student" (2020). Val and test stay what they were: line art that is in one of them is
-left out, as its colours would give the answers away.
+et al., "Self-training with Noisy Student" (2020). Val and test stay what they were: line art that is in one of them, or
+looks like it, is left out, as its colours would give the answers away.
 """
 
 import hashlib
@@ -20,8 +20,10 @@ from PIL import Image
 
 from colorizer.dataset import SPLITS, WORKERS, Dataset
 from colorizer.extending import ROWS, extend
-from colorizer.images import MIN_SIDE, UnreadableImage, encode_png, read_rgb, to_square
+from colorizer.images import MIN_SIDE, UnreadableImage, encode_png, inner_size, read_rgb, to_square
 from colorizer.pairing import Pair, Tally, licences, pair_drawings
+from colorizer.preparing.limits import Limits
+from colorizer.preparing.look import SIDE, perceptual_hash
 from colorizer.sampling import to_floats, to_pixels
 
 Floats = NDArray[np.float32]
@@ -30,9 +32,11 @@ Colouring = Callable[[Floats], tuple[Floats, Floats]]
 Progress = Callable[[int, int], None]
 
 TWICE, BLANK, NARROW = "second of identical line art", "blank", "too narrow at the model's size"
+NEAR = "looks like line art in val or test"
 
 _AT_ONCE = 64  # drawings
 _DARK = 128  # what is darker is ink
+_NEAR_BITS = Limits().likeness // 2  # of the 64 bits that `prepare` takes of the line drawing, and 64 of the colours
 
 
 class PseudoError(ValueError):
@@ -107,13 +111,13 @@ def add_pseudo(
         OSError: a folder cannot be read or written.
     """
     if not 0 < keep <= 1:
-        raise PseudoError(f"Expected 0 < keep <= 1, got keep={keep:g}.")
+        raise PseudoError(f"Expected 0 < keep <= 1, got keep={keep:g}. It is the share to add: 0.5 is half.")
     if not lines.is_dir():
         raise PseudoError(f"Expected a folder of line drawings at {lines}, found none.")
     found = pair_drawings(lines, None)
     scratch = folder / "coloured.parquet"
     left_out = dict(found.rejected)
-    doubts = _colour_all(found.pairs, _known(dataset, size), scratch, colouring, size, left_out, progress)
+    doubts = _colour_all(found.pairs, _Known.of(dataset, size), scratch, colouring, size, left_out, progress)
     if not len(doubts):
         why = "; ".join(f"{reason}: {tally}" for reason, tally in left_out.items()) or "no images"
         raise PseudoError(f"Expected line drawings in {lines} that can be added, found none ({why}).")
@@ -134,27 +138,50 @@ def add_pseudo(
 
 
 class _Line(NamedTuple):
-    """A line drawing as it came, in the square that the model sees (S, S) uint8, and that square's digest."""
+    """A line drawing as it came, in the square that the model sees (S, S) uint8, and that square's digest and hash."""
 
     name: str
     image: Image.Image
     square: NDArray[np.uint8]
     digest: bytes
+    hash: np.uint64
 
 
-def _known(dataset: Dataset, size: int) -> dict[bytes, str]:
-    """Digests of all line art of a dataset at this size, and the split that it is in."""
-    # What is in val or test must not count as a training drawing, whatever else it is like.
-    return {_digest(square): split for split in SPLITS for (square,) in dataset.split(split, size).lines}
+class _Known(NamedTuple):
+    """Line art of a dataset at one size.
+
+    Attributes:
+        digests: of all of it -> the split that it is in, or why a second one is left out.
+        hashes: (K,) uint64, of that in val and test.
+    """
+
+    digests: dict[bytes, str]
+    hashes: NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, dataset: Dataset, size: int) -> "_Known":
+        digests: dict[bytes, str] = {}
+        hashes: list[np.uint64] = []
+        for split in SPLITS:  # what is in val or test must not count as a training drawing, so train comes first
+            for (square,) in dataset.split(split, size).lines:
+                digests[_digest(square)] = split
+                if split != "train":
+                    hashes.append(_hash(square))
+        return cls(digests, np.array(hashes, np.uint64))
 
 
 def _digest(square: NDArray[np.uint8]) -> bytes:
     return hashlib.sha256(square.tobytes()).digest()
 
 
+def _hash(square: NDArray[np.uint8]) -> np.uint64:
+    bits: NDArray[np.uint64] = perceptual_hash(np.asarray(to_square(Image.fromarray(square), SIDE))).view(np.uint64)
+    return bits[0]
+
+
 def _colour_all(
     pairs: Sequence[Pair],
-    known: dict[bytes, str],
+    known: _Known,
     scratch: Path,
     colouring: Colouring,
     size: int,
@@ -172,7 +199,7 @@ def _colour_all(
                 if reason:
                     left_out[reason] = left_out.get(reason, Tally()).plus(pair.name)
                 elif isinstance(line, _Line):
-                    known[line.digest] = TWICE
+                    known.digests[line.digest] = TWICE
                     some.append(line)
             if some:
                 rows, doubt = _coloured(some, colouring, size)
@@ -190,17 +217,18 @@ def _read(pair: Pair, size: int) -> _Line | str:
     except UnreadableImage as error:
         return str(error.reason)
     square = np.asarray(to_square(image, size))
-    return _Line(pair.name, image, square, _digest(square))
+    return _Line(pair.name, image, square, _digest(square), _hash(square))
 
 
-def _reason(line: _Line, known: dict[bytes, str], size: int) -> str:
+def _reason(line: _Line, known: _Known, size: int) -> str:
     """Why a line drawing cannot be added; "" where it can."""
     if not (line.square < _DARK).any():
         return BLANK
-    if min(_inner(line.image, size)) < MIN_SIDE:
+    if min(inner_size(line.image.size, size)) < MIN_SIDE:
         return NARROW
-    split = known.get(line.digest, "")
-    return f"identical line art in {split}" if split in SPLITS else split
+    if split := known.digests.get(line.digest, ""):
+        return f"identical line art in {split}" if split in SPLITS else split
+    return NEAR if (np.bitwise_count(known.hashes ^ line.hash) <= _NEAR_BITS).any() else ""
 
 
 def _coloured(some: Sequence[_Line], colouring: Colouring, size: int) -> tuple[list[dict[str, Any]], NDArray[Any]]:
@@ -212,19 +240,13 @@ def _coloured(some: Sequence[_Line], colouring: Colouring, size: int) -> tuple[l
     per_drawing = np.sqrt(np.mean(doubt, axis=(1, 2, 3), where=inside, dtype=np.float64))
     rows = []
     for line, pixels in zip(some, to_pixels(colors), strict=True):
-        width, height = _inner(line.image, size)
+        width, height = inner_size(line.image.size, size)
         left, top = (size - width) // 2, (size - height) // 2
         color = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
         color = color.crop((left, top, left + width, top + height))
         named = {"name": f"pseudo/{line.name}", "width": width, "height": height}
         rows.append({**named, "line": encode_png(line.image), "color": encode_png(color)})
     return rows, per_drawing
-
-
-def _inner(image: Image.Image, size: int) -> tuple[int, int]:
-    """Width and height of what `to_square` lays into the square."""
-    scale = size / max(image.size)
-    return max(1, round(image.width * scale)), max(1, round(image.height * scale))
 
 
 def _around_ink(squares: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.console import explained, out, steps
+from search.console import explained, interruptible, out, steps
 
 if TYPE_CHECKING:
     from colorizer.inference import Colorizer
@@ -26,7 +27,8 @@ def pseudo(
 
     How sure it is: by how much the members of an ensemble disagree; what a model with confidence=True says of itself;
     of any other model, how far it colours a mirrored drawing otherwise.
-    Line art that is in the dataset already is left out. What is added has the origin "pseudo".
+    Line art that is in the dataset already, or looks like a drawing in val or test, is left out. What is added has the
+    origin "pseudo".
     """
     import os
 
@@ -39,6 +41,7 @@ def pseudo(
 
     with (
         explained(CheckpointError, DatasetError, PseudoError, UnreadableImage, OSError),
+        interruptible("nothing was written"),
         steps("colouring") as progress,
     ):
         if os.path.lexists(output):
@@ -66,7 +69,7 @@ def pseudo(
         out.print(f"{len(rest)} not added, doubt {rest[0]:.3g} to {rest[-1]:.3g}")
     counts = ", ".join(f"{count} {split}" for split, count in added.counts.items())
     out.print(f"{sum(added.counts.values())} drawings in {output}: {counts}")
-    out.print(f"next: huetune run searches/quick.py --data {output} --name pseudo")
+    out.print(f"next: huetune run searches/quick.py --data {shlex.quote(str(output))} --name pseudo")
 
 
 def _colouring(predictor: Predictor, first: Colorizer) -> tuple[str, Colouring]:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 # A pipe or a file has no edge to wrap at; tables get room there.
 _ROOM = None if sys.stdout.isatty() else 160
-out = Console(highlight=False, soft_wrap=True, width=_ROOM)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# What stands in brackets or between colons is part of a name, never a style or an emoji.
+out = Console(highlight=False, markup=False, emoji=False, soft_wrap=True, width=_ROOM)
+err = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 @contextmanager

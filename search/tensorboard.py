@@ -258,7 +258,7 @@ def _owned(folder: Path, definition: Mapping[str, Any]) -> Iterator[None]:
 def _extend(folder: Path, content: bytes) -> bool:
     """Have the newest event file of a folder hold `content`; whether that changed anything."""
     folder.mkdir(exist_ok=True)
-    files = sorted(folder.glob("events.out.tfevents.*"))
+    files = sorted(folder.glob("events.out.tfevents.*.huetune"))
     there = files[-1].read_bytes() if files else b""
     if files and content.startswith(there):
         if len(content) > len(there):

@@ -1,8 +1,11 @@
 """The commands as a user meets them: help that teaches, errors that say what to do, exit codes that are not 0."""
 
 import os
+import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ def refused(result: Result, *words: str) -> None:
         assert word in result.output, result.output
 
 
+QUICK = Path(__file__).parents[1] / "searches" / "quick.py"
 DEFINITION = """
 from ray import tune
 from search import Search
@@ -154,18 +158,60 @@ def test_drawings_become_a_dataset_and_bad_files_are_counted(tmp_path: Path) -> 
     refused(huetune("prepare", colors, "-o", tmp_path / "dataset"), "exists")
 
 
+def test_what_is_to_be_done_next_can_be_copied_whatever_folders_are_called(tmp_path: Path) -> None:
+    def copied(said: Result) -> list[str]:
+        assert said.exit_code == 0, said.output
+        return shlex.split(said.output.split("next: huetune ")[1])
+
+    drawn = copied(huetune("draw", "-o", tmp_path / "my [red] drawings", "--count", 12, "--size", 24))
+    dataset = tmp_path / "it's a dataset"
+    found = copied(huetune(*drawn[:-1], dataset))
+    assert found[:4] == ["run", "searches/quick.py", "--data", str(dataset)]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--max-aspect", -1),
+        ("--min-ink", 2),
+        ("--min-contrast", 300),
+        ("--min-colour", -1),
+        ("--max-density", 1.5),
+        ("--min-subject", "nan"),
+        ("--near", 17),
+    ],
+)
+def test_a_limit_out_of_range_is_named_as_it_was_given(option: str, value: Any, tmp_path: Path) -> None:
+    refused(huetune("prepare", tmp_path, "-o", tmp_path / "dataset", option, value), f"Invalid value for '{option}'")
+    assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_leaves_no_drawings_behind(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from search.cli import main; main()", "draw", "--count", "100000"]
+    with subprocess.Popen([*command, "-o", tmp_path / "out"], stderr=subprocess.PIPE, text=True) as process:
+        while not list(tmp_path.glob("*/line/*.png")) and process.poll() is None:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+    assert (process.returncode, said) == (130, "interrupted: nothing was written\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_check_that_passed_says_how_to_run_the_same(dataset: Path) -> None:
+    options = ["--data", str(dataset), "--size", "16"]
+    checked = huetune("check", QUICK, *options)
+    assert shlex.split(checked.output.split("next: huetune ")[1]) == ["run", str(QUICK), *options]
+
+
 def test_a_model_that_is_none_is_named(tmp_path: Path) -> None:
     drawing = tmp_path / "line.png"
     Image.new("L", (20, 20), 255).save(drawing)
     refused(huetune("colorize", tmp_path / "absent", drawing, "-o", tmp_path), "Expected a checkpoint, an ensemble")
-    refused(huetune("colorize", tmp_path, drawing, "-o", tmp_path), "checkpoint.json")
+    refused(huetune("colorize", tmp_path, drawing, "-o", tmp_path), "found neither checkpoint.json")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_ctrl_c_ends_a_run_that_can_still_be_read(tmp_path: Path) -> None:
-    import signal
-    import time
-
     file = tmp_path / "slow.py"
     slow = DEFINITION.replace("range(2)", "range(600)").replace(
         "tune.report", "__import__('time').sleep(0.1); tune.report"

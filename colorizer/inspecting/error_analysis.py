@@ -45,7 +45,7 @@ class Account:
 
     Attributes:
         names: of the N drawings, in the order of the dataset.
-        groups: (N,) int64; drawings of one group have identical line art.
+        groups: (N,) int64; drawings of one group have identical line art or look alike.
         labels: of each, "" where there is none; [] where nobody gave any.
         scores: name -> (N,), see `metrics.score_images`.
         traits: name -> (N,): line density, the share of dark pixels; painted share, that of pixels that are not white;

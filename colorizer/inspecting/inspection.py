@@ -12,6 +12,7 @@ from colorizer.diagnosis import verdict
 from colorizer.inference import Colorizer
 from colorizer.inspecting.error_analysis import Account, Finding, account, chosen, findings
 from colorizer.inspecting.feature_pictures import Maps, feature_maps, first_filters
+from colorizer.sampling import to_floats
 
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -141,15 +142,8 @@ def _train_error(predict: Callable[[Floats], Floats], colorizer: Colorizer) -> f
 
 def _inputs(colorizer: Colorizer, split: str, rows: Sequence[int] | NDArray[np.intp]) -> tuple[Floats, Floats]:
     """Inputs and targets of drawings at some positions of a split, in the order given."""
-    wanted, start = set(map(int, rows)), 0
-    found: dict[int, tuple[Floats, Floats]] = {}
-    for batch in colorizer.batches(split):
-        for row in range(len(batch.names)):
-            if start + row in wanted:
-                found[start + row] = batch.inputs[row], batch.targets[row]
-        start += len(batch.names)
-    inputs, targets = zip(*(found[int(row)] for row in rows), strict=True)
-    return np.stack(inputs), np.stack(targets)
+    drawings = colorizer.dataset.split(split, colorizer.size)
+    return to_floats(drawings.lines[rows]), to_floats(drawings.colors[rows])
 
 
 def _shown(

@@ -56,7 +56,7 @@ def look_at(line: Image.Image, color: Image.Image) -> Look:
         contrast=int(np.ptp(colors, axis=1).max()),
         colourfulness=_colourfulness(colors),
         subject=_subject(square, color.width / color.height),
-        likeness=np.concatenate([_hash(square[0]), _hash(np.tensordot(_LUMA, square[1:], 1))]),
+        likeness=np.concatenate([perceptual_hash(square[0]), perceptual_hash(np.tensordot(_LUMA, square[1:], 1))]),
     )
 
 
@@ -75,11 +75,14 @@ def _subject(square: NDArray[np.uint8], aspect: float) -> float:
     return min(1.0, float(box) / (SIDE**2 * min(aspect, 1 / aspect)))
 
 
-def _hash(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """64 bits: which of the lowest frequencies are stronger than their median (pHash; Zauner 2010).
+def perceptual_hash(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """64 bits, (8,): which of the lowest frequencies are stronger than their median (pHash; Zauner 2010).
 
     Small changes of a picture move few coefficients across the median. Much of a symmetric drawing's spectrum is zero;
     rounding puts that on one side.
+
+    Args:
+        values: (64, 64), one channel of a square, from 0 to 255.
     """
     factor = SIDE // _PATTERN
     small = values.reshape(_PATTERN, factor, _PATTERN, factor).mean(axis=(1, 3), dtype=np.float64)

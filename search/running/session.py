@@ -26,6 +26,7 @@ from search.params import Params
 from search.results import Results
 from search.run_folder import RunFolder
 from search.running.brake import braking
+from search.running.controller import retrying
 from search.running.guard import Guard, Halt
 from search.running.journal import Journal
 from search.running.ledger import ENDED, FAILED, Entry, Event, Ledger
@@ -138,7 +139,7 @@ class Session:
         if hint := idle_gpus(self._search, ray.cluster_resources()):
             self._console.print(hint, style="yellow")
         progress = Progress(self._recorder, self._record.trials, self._search.axes, self._console)
-        with progress, braking(self._brake):
+        with progress, braking(self._brake), retrying():
             self._tuner(source, scheduler, progress, left).fit()
 
     def _take_up(self) -> list[Unfinished]:

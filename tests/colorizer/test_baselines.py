@@ -1,6 +1,8 @@
 """Trivial predictors are what they are called, and their scores those of a direct computation."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -72,3 +74,24 @@ def test_a_damaged_file_of_scores_is_written_anew(dataset: Path) -> None:
         file.write_text(content)
         assert baselines.reported(opened, "test", 16) == expected
         assert file.read_text() == kept
+
+
+def test_who_asks_at_the_same_time_waits_for_the_one_that_computes(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, real = Dataset.open(dataset), baselines.score
+    computing, go_on = threading.Semaphore(0), threading.Event()
+
+    def slow(train: Drawings, drawings: Drawings) -> dict[str, dict[str, float]]:
+        computing.release()
+        go_on.wait(60)
+        return real(train, drawings)
+
+    monkeypatch.setattr(baselines, "score", slow)
+    with ThreadPoolExecutor(2) as workers:
+        asked = [workers.submit(baselines.of_split, opened, "val", 20) for _ in range(2)]
+        assert computing.acquire(timeout=60)
+        second = computing.acquire(timeout=0.5)  # there is none to wait for where the other holds its peace
+        go_on.set()
+        assert asked[0].result() == asked[1].result() == real(opened.split("train", 20), opened.split("val", 20))
+    assert not second

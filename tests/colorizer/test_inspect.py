@@ -182,7 +182,7 @@ def test_a_run_stands_for_its_best_checkpoint_until_it_has_an_ensemble(
         (["MODEL", "--split", "tset"], "Expected a split out of val, train, got 'tset'"),
         (["MODEL", "--data", "nowhere"], "not a dataset"),
         (["nowhere"], "Expected a checkpoint, an ensemble or a run at nowhere"),
-        (["."], "checkpoint.json"),
+        (["."], "found neither checkpoint.json nor ensemble.json there. Name a run"),
     ],
 )
 def test_what_cannot_be_looked_at_is_refused_with_the_next_step(
@@ -197,6 +197,12 @@ def test_what_cannot_be_looked_at_is_refused_with_the_next_step(
     assert not (tmp_path / "page.html").exists()
 
 
+def test_a_page_that_cannot_be_written_is_named_as_it_was_asked_for(checkpoints: list[Path]) -> None:
+    shown = huetune_inspect(checkpoints[0], "-o", "/proc/page.html")
+    assert shown.exit_code == 1
+    assert "Expected to write /proc/page.html, got: " in " ".join(shown.output.split())
+
+
 def test_a_damaged_checkpoint_is_not_believed(checkpoints: list[Path], tmp_path: Path) -> None:
     import shutil
 
@@ -207,3 +213,16 @@ def test_a_damaged_checkpoint_is_not_believed(checkpoints: list[Path], tmp_path:
     shown = huetune_inspect(tmp_path / "copy")
     assert shown.exit_code == 1
     assert "is damaged" in " ".join(shown.output.split())
+
+
+def test_a_split_is_read_through_once_and_the_drawings_that_are_shown_are_taken_from_it(
+    model: Colorizer, told: Inspection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training split may hold a million drawings, of which a few are wanted."""
+    read, real = [], model.batches
+    monkeypatch.setattr(model, "batches", lambda split: read.append(split) or real(split))
+    again = look(model, model, "mine", "val")
+    assert read == ["val"]
+    for kind, several in told.drawings.items():
+        for one, other in zip(several, again.drawings[kind], strict=True):
+            assert all(np.array_equal(*both) for both in zip(one.pictures, other.pictures, strict=True))

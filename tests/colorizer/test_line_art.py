@@ -1,5 +1,8 @@
 """Lines drawn from colours: where colours change, and nowhere else."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -53,3 +56,36 @@ def test_the_same_colours_give_the_same_lines_and_stay_unchanged() -> None:
 def test_other_arrays_are_refused_with_what_came(wrong: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"\(H, W, 3\) uint8, got \(5, 7"):
         lines_from_colors(wrong)
+
+
+@pytest.mark.parametrize("style", ["xdog", "threshold"])
+def test_a_large_drawing_gets_the_lines_of_a_small_one_in_its_own_size(style: str) -> None:
+    large, small = (lines_from_colors(outlined_disc(side), style) for side in (1536, 768))  # 2.4 and 0.6 million pixels
+    assert large.shape == (1536, 1536)
+    shrunk = np.asarray(Image.fromarray(large).resize((768, 768), Image.Resampling.BOX), np.int16)
+    assert np.abs(shrunk - small).mean() < 1
+    assert (small < 128).mean() > 0.005
+
+
+PEAK = """
+import resource, sys
+import numpy as np
+from colorizer import pens
+from colorizer.line_art import lines_from_colors
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+rgb = np.full((4000, 4000, 3), 255, np.uint8)
+rgb[1000:2000, 1000:2000] = (200, 30, 10)
+lines_from_colors(rgb[:64, :64], sys.argv[1])
+before = peak()
+assert lines_from_colors(rgb, sys.argv[1]).min() < 10
+print(peak() - before)
+"""
+
+
+@pytest.mark.parametrize(("style", "most"), [("dilation", 8), ("xdog", 20), ("threshold", 20)])
+def test_lines_of_a_large_drawing_take_little_more_memory_than_the_drawing(style: str, most: int) -> None:
+    shown = subprocess.run([sys.executable, "-c", PEAK, style], capture_output=True, text=True, check=True)
+    assert int(shown.stdout) * 2**20 < most * 4000**2

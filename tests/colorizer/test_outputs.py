@@ -71,3 +71,26 @@ def test_a_picture_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
         save_whole(picture, file)
     assert [*file.parent.iterdir()] == [file]
     assert file.read_bytes() == before
+
+
+def test_a_drawing_with_two_names_is_not_overwritten_under_the_other(tmp_path: Path) -> None:
+    drawing, out = tmp_path / "2.jpg", tmp_path / "out"
+    drawing.write_bytes(b"")
+    out.mkdir()
+    (out / "1.png").hardlink_to(drawing)
+    with pytest.raises(ValueError, match=r"out/1\.png is one of them"):
+        output_files([tmp_path / "1.gif", drawing], out)
+
+
+def test_many_drawings_are_compared_with_what_is_there_each_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = [tmp_path / "in" / f"{number}.gif" for number in range(20)]
+    files = [tmp_path / "out" / f"{number}.png" for number in range(20)]
+    for file in (*images, *files):
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"")
+    asked, real = [], os.stat
+    monkeypatch.setattr(os, "stat", lambda *given, **options: asked.append(given) or real(*given, **options))
+    assert output_files(images, tmp_path / "out") == files
+    assert 40 <= len(asked) < 100

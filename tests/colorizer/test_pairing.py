@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from colorizer.images import Reason
-from colorizer.pairing import LINK_OUT, LINKED_FOLDER, SAME_NAME, Tally, licences, pair_drawings
+from colorizer.pairing import LINK_OUT, LINKED_FOLDER, SAME_NAME, Tally, licences, pair_drawings, side_by_side
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -108,3 +108,14 @@ def test_licences_of_folders_and_their_parents_are_found_once(tmp_path: Path) ->
     touch(tmp_path / "set", "LICENSE.txt", "color/COPYING", "color/licensed.png", "line/a.png")
     found = licences([tmp_path / "set/color", tmp_path / "set/line"])
     assert sorted(path.name for path in found) == ["COPYING", "LICENSE.txt"]
+
+
+def test_licences_of_one_name_lie_beside_each_other_and_none_is_lost(tmp_path: Path) -> None:
+    files = []
+    for folder, content in (("a/art", "one"), ("b/art", "two"), ("c/art", "three"), ("d/art", "one")):
+        (tmp_path / folder).mkdir(parents=True)
+        files.append(tmp_path / folder / "LICENSE")
+        files[-1].write_text(content)
+    found = side_by_side(files, {"COPYING": b"given"})
+    assert found == {"COPYING": b"given", "LICENSE": b"one", "art-LICENSE": b"two", "art-2-LICENSE": b"three"}
+    assert side_by_side(files[:1], {"LICENSE": b"given"}) == {"LICENSE": b"given", "art-LICENSE": b"one"}

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from colorizer.config import TrainingConfig
 from colorizer.line_art import lines_from_colors
 from colorizer.pens import PENS, drawn
+from colorizer.preparing import checks
 
 
 def disc(side: int, fill: str = "orange", outline: str = "black") -> np.ndarray:
@@ -123,3 +124,7 @@ def test_the_line_art_of_a_collection_is_drawn_by_any_pen() -> None:
 def test_other_styles_are_refused_with_those_there_are(styles: str) -> None:
     with pytest.raises(ValueError, match="Expected line_styles out of given, dilation, xdog, threshold, with commas"):
         TrainingConfig(line_styles=styles)
+
+
+def test_prepare_knows_every_pen_without_loading_torch() -> None:
+    assert tuple(PENS) == checks.PENS

@@ -2,6 +2,10 @@
 
 import io
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -288,7 +292,7 @@ def test_a_training_learns_from_what_was_added(
         (lambda a: {**a, "-o": a["--dataset"]}, "exists and is not overwritten"),
         (lambda a: {**a, "lines": a["lines"] / "nowhere"}, "Expected a folder of line drawings at"),
         (lambda a: {**a, "--dataset": a["lines"]}, "is not a dataset"),
-        (lambda a: {**a, "model": a["lines"]}, "checkpoint.json"),
+        (lambda a: {**a, "model": a["lines"]}, "found neither checkpoint.json nor ensemble.json there. Name a run"),
     ],
 )
 def test_what_cannot_be_done_is_named_and_nothing_is_left(
@@ -326,6 +330,24 @@ def test_a_model_that_fails_half_way_leaves_nothing(unlabelled: Path, dataset: P
         add_pseudo(Dataset.open(dataset), unlabelled, tmp_path, failing, SIZE, keep=-1)
 
 
+def test_ctrl_c_leaves_nothing_and_says_so(models: dict[str, Path], dataset: Path, tmp_path: Path) -> None:
+    art = tmp_path / "art"
+    art.mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (1500, 1500), dtype=np.uint8)
+    Image.fromarray(noise).save(art / "000.png")
+    for i in range(1, 300):  # work for half a minute
+        (art / f"{i:03}.png").symlink_to("000.png")
+    new = tmp_path / "out" / "new"
+    command = [sys.executable, "-c", "from search.cli import main; main()", "pseudo", models["plain"], art]
+    with subprocess.Popen([*command, "--dataset", dataset, "-o", new], stderr=subprocess.PIPE, text=True) as process:
+        while not list(tmp_path.glob("out/.new-*/coloured.parquet")) and process.poll() is None:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+    assert (process.returncode, said) == (130, "interrupted: nothing was written\n")
+    assert not list(new.parent.iterdir())
+
+
 def test_doubts_are_variances_and_differences_of_mirrored_drawings() -> None:
     rng = np.random.default_rng(0)
     members = [rng.normal(size=(2, 3, 5, 7)).astype(np.float32) for _ in range(4)]
@@ -347,3 +369,51 @@ def test_the_rectangle_around_ink_is_the_smallest_that_holds_all_of_it(dark: set
     expected = np.zeros((5, 7), bool)
     expected[min(rows) : max(rows) + 1, min(columns) : max(columns) + 1] = True
     np.testing.assert_array_equal(_around_ink(square)[0, 0], expected)
+
+
+def test_what_looks_like_a_drawing_of_validation_or_test_is_left_out(dataset: Path, tmp_path: Path) -> None:
+    """A speck in a corner makes other pixels of it, which no digest knows."""
+    rows, art = pq.read_table(dataset / "drawings.parquet"), tmp_path / "art"
+    art.mkdir()
+    for row in rows.to_pylist():
+        line = picture(row["line"]).copy()
+        line[:2, :2] = 225
+        Image.fromarray(line).save(art / f"{row['name']}.png")
+
+    def sure(lines: np.ndarray) -> Any:
+        return np.zeros((len(lines), 3, SIZE, SIZE), np.float32), np.zeros_like(lines)
+
+    new = tmp_path / "new"
+    new.mkdir()
+    added = add_pseudo(Dataset.open(dataset), art, new, sure, SIZE, keep=1)
+    counts = Dataset.open(dataset).counts
+    assert set(added.left_out) == {"looks like line art in val or test"}
+    assert added.left_out["looks like line art in val or test"].count >= counts["val"] + counts["test"]
+    named = {f"pseudo/{row['name']}" for row in rows.to_pylist() if row["split"] != "train"}
+    assert added.kept > 0
+    assert not named & set(column(new, "name"))
+
+
+def test_a_description_that_calls_the_data_a_licence_does_no_harm(
+    models: dict[str, Path], unlabelled: Path, dataset: Path, tmp_path: Path
+) -> None:
+    other, new = without(dataset, tmp_path / "other", set()), tmp_path / "new"
+    description = json.loads((other / "dataset.json").read_text())
+    names = ["drawings.parquet", "dataset.json", "../other/dataset.json", "..", 7]
+    (other / "dataset.json").write_text(json.dumps({**description, "licences": names}))
+    told = huetune_pseudo(models["plain"], unlabelled, "--dataset", other, "-o", new)
+    assert told.exit_code == 0, told.output
+    assert json.loads((new / "dataset.json").read_text())["licences"] == ["LICENSE"]
+    assert len(Dataset.open(new).split("train", SIZE)) == Dataset.open(dataset).counts["train"] + 5
+
+
+def test_names_in_brackets_are_told_as_they_are(models: dict[str, Path], dataset: Path, tmp_path: Path) -> None:
+    art = tmp_path / "art"
+    (art / "[").mkdir(parents=True)
+    (art / "[" / "cat].png").write_bytes(b"no image")
+    (art / "[bold]:cat:.png").write_bytes(b"no image")
+    (drawing,) = draw_characters(1, seed=99, size=32)
+    Image.fromarray(drawing.line).save(art / "good.png")
+    told = huetune_pseudo(models["plain"], art, "--dataset", dataset, "-o", tmp_path / "[new]")
+    assert told.exit_code == 0, told.output
+    assert "not an image: 2 ([/cat], [bold]:cat:)" in told.output

@@ -1,6 +1,8 @@
 """A trial outlives its machines, and is given up after crashes of its own."""
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +192,39 @@ def test_how_often_it_is_tried_again_can_be_said(cluster: None, tmp_path: Path) 
     trials = stumbling(tmp_path, crashes=5, max_failures=0).table()
     assert list(trials["attempts"]) == [1, 1]
     assert list(trials["error"]) == ["ValueError: stumbled for the 1. time"] * 2
+
+
+class FailsWhenTaken(Stumbles):
+    """The first attempt to give its process to the next trial fails."""
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        once = Path(new_config["tally"]) / "taken.once"
+        if not once.exists():
+            once.touch()
+            if new_config["dies"]:
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise OSError("the data cannot be reached")
+        self.setup(new_config)
+        return True
+
+
+@pytest.mark.parametrize("dies", [True, False])
+def test_a_trial_is_tried_again_where_the_process_it_takes_over_fails(
+    cluster: None, tmp_path: Path, dies: bool
+) -> None:
+    search = Search(
+        trainable=FailsWhenTaken,
+        space={"x": tune.uniform(1, 2), "crashes": 0, "tally": str(tmp_path), "dies": dies},
+        metric="loss",
+        mode="min",
+        trials=4,
+        iterations=2,
+        method=Random(),
+        resources={"cpu": 2},  # one after another, so that processes are taken over
+    )
+    results = search.run("run", str(tmp_path / "runs"))
+    assert (tmp_path / "taken.once").exists()
+    assert list(results.table()["status"]) == ["finished"] * 4
 
 
 class Damaged(Stumbles):

@@ -403,3 +403,12 @@ def test_a_real_run_reads_as_it_was(cluster: None, tmp_path: Path) -> None:
         assert np.float32(row["score"]) == np.float32(found.scalars["trial/score"][-1][2])
         assert found.texts == {"verdict": [(1, "hardly moves"), (2, "")], "trial/status": [(3, "finished")]}
         assert found.hparams["_hparams_/session_start_info"].hparams["x"].number_value == json.loads(row["config"])["x"]
+
+
+def test_event_files_that_somebody_else_writes_in_the_folder_of_a_trial_stay(tmp_path: Path) -> None:
+    results, out = put(made(), tmp_path / "run"), tmp_path / "out"
+    EventFiles(results, out).write()
+    other = out / "trial-00002" / "events.out.tfevents.1700000000.host.7.0"
+    other.write_bytes(b"of another writer")
+    assert EventFiles(results, out).write().changed == 0
+    assert other.read_bytes() == b"of another writer"

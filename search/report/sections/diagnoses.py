@@ -128,13 +128,21 @@ def _balance(snap: Snapshot) -> list[Diagnosis]:
 
 
 def _words(snap: Snapshot) -> list[Diagnosis]:
-    said = {verdict: trials for verdict, trials in words(snap).items() if verdict.lower().rstrip(".!") not in _FINE}
-    return [
-        Diagnosis(
-            f"{capital(_short(verdict))}: {count(len(trials), 'trial')}", "By their own last report.", tuple(trials)
-        )
-        for verdict, trials in list(said.items())[:MOST_WORDS]
-    ]
+    # What follows a colon are the numbers of one trial: with them no two trials would have the same fault.
+    said: dict[str, dict[str, list[int]]] = {}
+    for verdict, trials in words(snap).items():
+        if verdict.lower().rstrip(".!") not in _FINE:
+            fault, _, numbers = verdict.partition(": ")
+            said.setdefault(fault, {})[numbers] = trials
+    found = [_fault(fault, by_numbers) for fault, by_numbers in said.items()]
+    return sorted(found, key=lambda one: -len(one.trials))[:MOST_WORDS]
+
+
+def _fault(fault: str, by_numbers: dict[str, list[int]]) -> Diagnosis:
+    trials = sorted({trial for some in by_numbers.values() for trial in some})
+    usual = next(filter(None, by_numbers), "")
+    text = "By their own last report" + (f", such as {_short(usual)}." if usual else ".")
+    return Diagnosis(f"{capital(_short(fault))}: {count(len(trials), 'trial')}", text, tuple(trials))
 
 
 def _middle(ends: pd.DataFrame) -> float:

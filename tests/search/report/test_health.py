@@ -1,6 +1,7 @@
 """What trials report of their own training: found by name, drawn, counted in words."""
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -159,6 +160,15 @@ def test_verdicts_in_words_are_counted_by_the_last_report_of_each_trial() -> Non
     assert only(found, "Mode collapse: 2 trials").trials == (2, 3)
     assert not [one for one in found if "healthy" in one.title]
     assert "Mode collapse" in health(snap, Sheet())
+
+
+def test_verdicts_that_differ_in_their_numbers_alone_are_one_diagnosis() -> None:
+    snap = snap_with(verdict=lambda n, i: f"overfits: validation {n}.0 x train" if n < 12 else "too slow")
+    found = [one for one in diagnoses(snap) if "Overfits" in one.title]
+    assert [one.title for one in found] == [f"Overfits: {len(found[0].trials)} trials"]
+    assert len(found[0].trials) > 8
+    assert re.search(r"last report, such as validation \d+.0 x train\.$", found[0].text)
+    assert only(diagnoses(snap), "Too slow")
 
 
 def test_words_and_truth_values_are_no_measures_and_html_in_a_name_or_verdict_is_text() -> None:
