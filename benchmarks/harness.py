@@ -40,13 +40,18 @@ def arguments(description: str | None) -> argparse.Namespace:
 
 def drawings_arguments(description: str | None, seeds: Sequence[int] = (0,)) -> argparse.Namespace:
     """Those of `arguments`, with folders of real drawings and the seeds of searches on them."""
+    return drawings_parser(description, seeds).parse_args()
+
+
+def drawings_parser(description: str | None, seeds: Sequence[int]) -> argparse.ArgumentParser:
+    """What reads the arguments of `drawings_arguments`, for a benchmark that has more."""
     parser = argparse.ArgumentParser(description=(description or "").split("\n", 1)[0])
     parser.add_argument("colors", type=Path, metavar="COLOR_DIR")
     parser.add_argument("lines", type=Path, metavar="LINE_DIR")
     parser.add_argument("--quick", action="store_true", help="less of everything, for a rough figure")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[*seeds], help="of the searches, one after another")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[*seeds], help="of what is repeated, one after another")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
-    return parser.parse_args()
+    return parser
 
 
 def machine() -> Row:

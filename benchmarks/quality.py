@@ -1,6 +1,6 @@
 """The best configuration of searches/thorough.py against the published pix2pix recipe, on real drawings of 64x64.
 
-    python benchmarks/quality.py COLOR_DIR LINE_DIR [--seeds 101 102 103] [--quick] [--json FILE]
+    python benchmarks/quality.py COLOR_DIR LINE_DIR [--seeds 101 102 103] [--winner FILE] [--quick] [--json FILE]
 
 One search; the validation split chooses. Then its winner and the preset "pix2pix", in networks of the same width, are
 trained with the same fresh seeds, batches and numbers of steps: as many as a trial of the search had, and more.
@@ -10,6 +10,7 @@ Beside them stand the baselines: the lines as they are, and the mean picture.
 
 from __future__ import annotations
 
+import json
 import logging
 import tempfile
 import time
@@ -20,7 +21,7 @@ import numpy as np
 import pandas as pd
 import ray
 import torch
-from harness import Row, drawings_arguments, finish, interval
+from harness import Row, drawings_parser, finish, interval
 from numpy.typing import NDArray
 
 from colorizer.baselines import score
@@ -33,6 +34,7 @@ from colorizer.presets import preset
 from colorizer.sampling import to_unit
 from colorizer.seeds import isolate
 from colorizer.training import Trainer
+from search import Search
 from search.definition_file import DefinitionFile
 
 THOROUGH = Path(__file__).parents[1] / "searches" / "thorough.py"
@@ -46,22 +48,34 @@ Scores = dict[str, NDArray[np.float32]]
 
 
 def main() -> None:
-    options = drawings_arguments(__doc__, seeds=(101, 102, 103))
+    parser = drawings_parser(__doc__, seeds=(101, 102, 103))
+    parser.add_argument("--winner", type=Path, metavar="FILE", help="results of an earlier call: no search, its winner")
+    options = parser.parse_args()
     settings = {"reports": 2, "steps": 20, "trials": 3, "finalists": 2, "seeds": 2} if options.quick else {"steps": 150}
     ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     with tempfile.TemporaryDirectory() as scratch:
-        dataset = prepare(options.colors, Path(scratch) / "dataset", options.lines).folder
-        search = DefinitionFile.load(THOROUGH).build(data=str(dataset), size=SIZE, **settings)
-        began = time.perf_counter()
-        results = search.run("thorough", scratch)
-        spent = time.perf_counter() - began
-        winner = {name: value for name, value in results.finalists()[0].config.items() if name not in TRIALS_OWN}
-        theirs = preset("pix2pix", SIZE) | {name: getattr(TrainingConfig(**winner), name) for name in SHARED}
-        length = search.iterations * TrainingConfig(**winner).steps_per_report
-        rows, scores = compared(
-            str(dataset), {"thorough": winner, "pix2pix": theirs}, (length, 4 * length), options.seeds
-        )
-    finish(options, rows, summarized(rows, scores, length) | {"search_seconds": spent, "winner": winner})
+        dataset = str(prepare(options.colors, Path(scratch) / "dataset", options.lines).folder)
+        search = DefinitionFile.load(THOROUGH).build(data=dataset, size=SIZE, **settings)
+        found = searched(search, scratch) if options.winner is None else kept(options.winner)
+        recipe = found["winner"]
+        theirs = preset("pix2pix", SIZE) | {name: getattr(TrainingConfig(**recipe), name) for name in SHARED}
+        length = search.iterations * search.space["steps_per_report"]
+        rows, scores = compared(dataset, {"thorough": recipe, "pix2pix": theirs}, (length, 4 * length), options.seeds)
+    finish(options, rows, summarized(rows, scores, length) | found)
+
+
+def searched(search: Search, scratch: str) -> Row:
+    """The configuration that wins the search, and the seconds that it took."""
+    began = time.perf_counter()
+    config = search.run("thorough", scratch).finalists()[0].config
+    winner = {name: value for name, value in config.items() if name not in TRIALS_OWN}
+    return {"winner": winner, "search_seconds": time.perf_counter() - began}
+
+
+def kept(file: Path) -> Row:
+    """The same, of results that were written before."""
+    summary = json.loads(file.read_text())["summary"]
+    return {name: summary[name] for name in ("winner", "search_seconds")}
 
 
 def compared(

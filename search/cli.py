@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from importlib import metadata
@@ -209,7 +210,7 @@ def _tell(session: Callable[[], Results]) -> None:
     except Interrupted as interruption:
         err.print(str(interruption), style="yellow")
         raise typer.Exit(130) from None
-    definition, best, address = results.definition, results.best, results.folder.address
+    definition, best, address = results.definition, results.best, shlex.quote(results.folder.address)
     if definition["ended_by"]:
         out.print(f"ended early: {definition['ended_by']} To go on with a larger one: huetune resume {address}")
     _tell_winner(results)

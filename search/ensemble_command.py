@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -134,7 +135,8 @@ def ensemble(
             out.print(f"left out: {name}: {reason}")
     out.print(f"ships: {built.method} ({built.reason})")
     if output is None:
-        out.print(f"next: huetune report {runs[0]}, huetune colorize {runs[0]} IMAGE... -o DIR")
+        run = shlex.quote(runs[0])
+        out.print(f"next: huetune report {run}, huetune colorize {run} IMAGE... -o DIR")
 
 
 def exhibits(run: Results, most: int = 8) -> list[Exhibit]:

@@ -156,9 +156,14 @@ class Results:
             winner = (ranked["configuration"] == finalists[0].configuration) & (ranked["reason"] == "retest")
             ranked = ranked[winner]
         if ranked.empty:
+            trials = self.table()
+            crashed = trials[trials["error"].notna()]
+            why = "Wait for the first report."
+            if len(crashed):
+                number, error = crashed[["number", "error"]].iloc[0]
+                why = f"{len(crashed)} failed, such as trial {number}: {error}"
             raise NoFinishedTrialError(
-                f"Expected a trial with a score in {self.folder.address!r}, found none among {len(self.table())}."
-                " See the column `error` of its trials.parquet, or wait for the first report."
+                f"Expected a trial with a score in {self.folder.address!r}, found none among {len(trials)}. {why}"
             )
         return self._record(ranked.iloc[0])
 
