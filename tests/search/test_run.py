@@ -207,7 +207,7 @@ def test_a_run_in_which_every_trial_fails_says_so_and_keeps_the_reasons(tmp_path
     assert list(results.table()["error"]) == ["KeyError: 'no such layer'"] * 2
     assert results.top(3) == []
     with pytest.raises(
-        NoFinishedTrialError, match="found none among 2. 2 failed, such as trial 1: KeyError: 'no such layer'"
+        NoFinishedTrialError, match=r"found none among 2\. 2 failed, such as trial 1: KeyError: 'no such layer'"
     ):
         _ = results.best
 
