@@ -46,8 +46,8 @@ def words() -> str:
     gain, low, high = (summary[f"gain_psnr{end}_{steps}"] for end in ("", "_low", "_high"))
     paler = summary[f"thorough_colourfulness_{steps}"] < summary[f"pix2pix_colourfulness_{steps}"]
     said = (
-        f"The search chose by the PSNR of trials of {steps} steps, in {minutes:.0f} minutes on a busy machine of two cores;"
-        f"\nthere its winner gains {gain:.2f} dB [{low:.2f}, {high:.2f}] (`benchmarks/quality.py`)."
+        f"The search chose by the PSNR of trials of {steps} steps, in {minutes:.0f} minutes on two busy cores; there"
+        f"\nits winner gains {gain:.2f} dB [{low:.2f}, {high:.2f}] (`benchmarks/quality.py`)."
     )
     if paler:
         said += " What lowers squared errors makes\ncolours pale: ensembles have a method for that."
