@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from ray.exceptions import RayActorError
 from ray.tune import tune as tune_module
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
@@ -20,17 +18,17 @@ class Controller(TuneController):
     It also goes on believing that the trial is being taken over, and would never start it.
     """
 
-    _told: RayActorError | None = None
+    _told: Exception | None = None
 
-    def _process_trial_failure(self, trial: Trial, exception: Any) -> None:
+    def _process_trial_failure(self, trial: Trial, exception: Exception) -> None:
         if exception is self._told:
             self._told = None
             return
         if trial in self._resetting_trials:
             self._resetting_trials.remove(trial)
-            if isinstance(exception, RayActorError):
+            if trial.status == Trial.RUNNING:  # made so as its process has died; its task will be told of next
                 self._told = exception
-            else:  # its task alone has failed: as after the death of a process, only RUNNING trials are tried again
+            else:  # its task alone has failed, and none but RUNNING trials are tried again
                 self._set_trial_status(trial, Trial.RUNNING)
                 self._unstage_trial_with_resources(trial)
         super()._process_trial_failure(trial, exception)
