@@ -118,7 +118,9 @@ def test_a_definition_with_a_fault_is_named_with_its_line(tmp_path: Path) -> Non
 def test_a_run_without_a_finished_trial_ends_with_an_error(tmp_path: Path) -> None:
     file = tmp_path / "fails.py"
     file.write_text(DEFINITION.replace('tune.report({"loss"', 'raise OSError("no disk"); tune.report({"loss"'))
-    refused(huetune("run", file, "--storage", tmp_path, "--name", "f"), "Expected a trial with a score", "error")
+    refused(
+        huetune("run", file, "--storage", tmp_path, "--name", "f"), "Expected a trial with a score", "OSError: no disk"
+    )
     for command in ("ensemble",):
         refused(huetune(command, tmp_path / "f"), "Expected a trial with a score")
 
