@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from crc32c import crc32c
 from tensorboardX.proto.api_pb2 import Experiment, HParamInfo, MetricInfo, MetricName
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
@@ -275,44 +276,14 @@ def _extend(folder: Path, content: bytes) -> bool:
     return True
 
 
-# TFRecord: length, its checksum, the data, its checksum; CRC-32C (RFC 3720), masked as TensorFlow does.
-_CHUNK = 4096
-
-
 def _record(event: Event) -> bytes:
+    """A TFRecord: length, its checksum, the data, its checksum."""
     data = event.SerializeToString(deterministic=True)
     length = len(data).to_bytes(8, "little")
-    return b"".join((length, _masked(length), data, _masked(data)))
+    return b"".join((length, _checksum(length), data, _checksum(data)))
 
 
-def _masked(data: bytes) -> bytes:
-    crc = _crc32c(data)
+def _checksum(data: bytes) -> bytes:
+    """CRC-32C (RFC 3720), masked as TensorFlow does."""
+    crc = crc32c(data)
     return (((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF).to_bytes(4, "little")
-
-
-def _tables() -> np.ndarray:
-    """Entry (n, b): what the byte b does to the checksum when n bytes come after it."""
-    tables = np.empty((_CHUNK, 256), np.uint32)
-    first = np.arange(256, dtype=np.uint32)
-    for _ in range(8):
-        first = np.where(first & 1, first >> 1 ^ np.uint32(0x82F63B78), first >> 1)
-    tables[0] = first
-    for n in range(1, _CHUNK):
-        tables[n] = tables[0][tables[n - 1] & 0xFF] ^ tables[n - 1] >> 8
-    return tables
-
-
-_TABLES = _tables()
-
-
-def _crc32c(data: bytes) -> int:
-    """Every byte's part is looked up at once: the checksum is linear, and Python too slow to go byte by byte."""
-    crc = 0xFFFFFFFF
-    for start in range(0, len(data), _CHUNK):
-        chunk = np.frombuffer(data[start : start + _CHUNK], np.uint8).copy()
-        head = np.frombuffer(crc.to_bytes(4, "little"), np.uint8)[: len(chunk)]
-        chunk[: len(head)] ^= head
-        rest = crc >> 8 * len(chunk) if len(chunk) < 4 else 0
-        places = np.arange(len(chunk) - 1, -1, -1)
-        crc = int(np.bitwise_xor.reduce(_TABLES[places, chunk])) ^ rest
-    return crc ^ 0xFFFFFFFF
