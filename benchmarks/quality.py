@@ -20,18 +20,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import ray
-import torch
 from harness import Row, drawings_parser, finish, interval
 from numpy.typing import NDArray
 
 from colorizer.baselines import score
 from colorizer.config import TrainingConfig
 from colorizer.dataset import Dataset
-from colorizer.generator import predict
-from colorizer.metrics import score_images, summarize
+from colorizer.inference import Colorizer
+from colorizer.metrics import summarize
 from colorizer.prepare import prepare
 from colorizer.presets import preset
-from colorizer.sampling import to_unit
 from colorizer.seeds import isolate
 from colorizer.training import Trainer
 from search import Search
@@ -44,7 +42,7 @@ SHARED = ("channels", "discriminator_channels", "batch_size", "precision")  # wh
 TRIALS_OWN = ("data", "steps_per_report", "total_reports", "training_iteration")
 
 Key = tuple[str, int, int]  # recipe, steps, seed
-Scores = dict[str, NDArray[np.float32]]
+Scores = dict[str, NDArray[np.float64]]
 
 
 def main() -> None:
@@ -98,17 +96,11 @@ def trained(data: str, recipe: dict[str, Any], steps: int, seed: int) -> Scores:
     """The scores of every test drawing after so many steps."""
     isolate(seed, threads=1)
     config = TrainingConfig(**recipe | {"seed": seed, "steps_per_report": steps, "total_reports": 1})
-    splits = Dataset.open(data)
-    trainer = Trainer(config, splits.split("train", SIZE))
+    trainer = Trainer(config, Dataset.open(data).split("train", SIZE))
     trainer.train(steps, look=False)
-    test, parts = splits.split("test", SIZE), []
-    for start in range(0, len(test), 64):
-        lines, colors = (
-            to_unit(torch.from_numpy(part[start : start + 64].copy()), trainer.device)
-            for part in (test.lines, test.colors)
-        )
-        parts.append(score_images(predict(trainer.shown, lines), colors))
-    return {name: np.concatenate([part[name].numpy() for part in parts]) for name in parts[0]}
+    model = Colorizer(trainer.shown, SIZE, data)
+    parts = [model.scores(model(batch.inputs), batch.targets) for batch in model.batches("test")]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def summarized(rows: list[Row], scores: dict[Key, Scores], length: int) -> Row:

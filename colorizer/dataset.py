@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from colorizer.bucket import Place
+from colorizer.columns import COLUMNS, LATER_COLUMNS, completed
 from colorizer.images import MIN_SIDE, UnreadableImage, read_rgb, to_square
 
 FORMAT = "huetune-dataset"
@@ -35,9 +36,6 @@ WORKERS = min(8, os.cpu_count() or 1)
 
 # Part of the key of a cache entry: to be raised whenever `to_square` or the files of an entry change.
 _CACHE_VERSION = 2
-_COLUMNS = ["name", "group", "line", "color"]
-# What datasets of earlier versions lack, and what is said in its place.
-LATER_COLUMNS: dict[str, str | int] = {"label": "", "origin": "given", "width": 0, "height": 0}
 _TEXTS = ("name", "label", "origin")
 
 
@@ -340,17 +338,13 @@ def _rows_of(dataset: Dataset, split: str) -> Iterator[pa.Table]:
     try:
         with pq.ParquetFile(dataset.drawings_file) as file:
             there = set(file.schema_arrow.names)
-            if absent := {"split", *_COLUMNS} - there:
+            if absent := COLUMNS.keys() - LATER_COLUMNS.keys() - there:
                 raise KeyError(f"no column {', '.join(sorted(absent))}")
-            columns = [*_COLUMNS, *(name for name in LATER_COLUMNS if name in there)]
+            columns = [name for name in COLUMNS if name in there]
             for group in range(file.num_row_groups):
                 wanted = pc.equal(file.read_row_group(group, columns=["split"])["split"], split)
                 if pc.any(wanted).as_py():
-                    rows = file.read_row_group(group, columns=columns).filter(wanted)
-                    for name, missing in LATER_COLUMNS.items():
-                        if name not in there:
-                            rows = rows.append_column(name, pa.array([missing] * len(rows)))
-                    yield rows
+                    yield completed(file.read_row_group(group, columns=columns).filter(wanted))
     except (pa.ArrowException, KeyError) as error:
         raise DatasetError(f"{dataset.drawings_file} holds no drawings ({error}); {_HOW_TO_PREPARE}") from error
 

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from colorizer.bucket import Place
-from colorizer.dataset import DESCRIPTION_FILE, DRAWINGS_FILE, LATER_COLUMNS, SPLITS, WORKERS, Dataset, sha256_of
-from colorizer.images import read_rgb, to_square
+from colorizer.columns import FEATURES, completed, stored_image
+from colorizer.dataset import DESCRIPTION_FILE, DRAWINGS_FILE, SPLITS, WORKERS, Dataset, sha256_of
+from colorizer.images import DARK, read_rgb, to_square
 from colorizer.pairing import side_by_side
 from colorizer.preparing.look import SIDE
 from colorizer.preparing.statistics import statistics
@@ -30,8 +31,6 @@ ROWS = pa.schema(
         ("height", pa.int32()),
     ]
 )
-
-_DARK = 128  # what is darker is ink
 
 
 def extend(
@@ -98,7 +97,7 @@ def _look(line: bytes, color: bytes) -> tuple[NDArray[np.int64], float]:
     drawn = read_rgb(line).convert("L")
     squares = np.dstack([np.asarray(to_square(image, SIDE)) for image in (drawn, read_rgb(color))])  # (64, 64, 4)
     values = np.stack([np.bincount(squares[..., channel].ravel(), minlength=256) for channel in range(4)])
-    return values, float((np.asarray(drawn) < _DARK).mean())
+    return values, float((np.asarray(drawn) < DARK).mean())
 
 
 def _write(source: Path, more: Path, kept: NDArray[np.intp], file: Path) -> _Tallies:
@@ -121,21 +120,15 @@ def _completed(schema: pa.Schema) -> pa.Schema:
     """The schema with the columns that datasets of earlier versions lack, also in what Hugging Face reads."""
     metadata = dict(schema.metadata or {})
     known = json.loads(metadata.get(b"huggingface", b'{"info": {"features": {}}}'))
-    for name, missing in LATER_COLUMNS.items():
-        if name not in schema.names:
-            kind = pa.string() if isinstance(missing, str) else pa.int32()
-            schema = schema.append(pa.field(name, kind))
-            known["info"]["features"][name] = {"dtype": str(kind), "_type": "Value"}
-    return schema.with_metadata({**metadata, b"huggingface": json.dumps(known).encode()})
+    whole = completed(schema.empty_table()).schema
+    for name in whole.names[len(schema) :]:
+        known["info"]["features"][name] = FEATURES[name]
+    return whole.with_metadata({**metadata, b"huggingface": json.dumps(known).encode()})
 
 
 def _given(old: pq.ParquetFile, schema: pa.Schema) -> Iterator[pa.Table]:
     for group in range(old.num_row_groups):
-        rows = old.read_row_group(group)
-        for name, missing in LATER_COLUMNS.items():
-            if name not in rows.column_names:
-                rows = rows.append_column(name, pa.array([missing] * len(rows)))
-        yield rows.select(schema.names).cast(schema)
+        yield completed(old.read_row_group(group)).select(schema.names).cast(schema)
 
 
 def _pseudo(new: pq.ParquetFile, kept: NDArray[np.intp], group: int, schema: pa.Schema) -> Iterator[pa.Table]:
@@ -151,9 +144,7 @@ def _pseudo(new: pq.ParquetFile, kept: NDArray[np.intp], group: int, schema: pa.
         columns |= {"split": ["train"] * len(rows), "label": [""] * len(rows), "origin": ["pseudo"] * len(rows)}
         columns["group"] = np.arange(group, group := group + len(rows))
         for kind in ("line", "color"):
-            paths = [f"{name.rpartition('/')[2]}.png" for name in rows["name"].to_pylist()]
-            pictures = zip(rows[kind].to_pylist(), paths, strict=True)
-            columns[kind] = pa.array([{"bytes": png, "path": path} for png, path in pictures], schema.field(kind).type)
+            columns[kind] = [stored_image(row["name"], row[kind]) for row in rows.select(["name", kind]).to_pylist()]
         unknown = [None] * len(rows)  # of columns that somebody else has added
         yield pa.table({name: columns.get(name, unknown) for name in schema.names}, schema=schema)
 

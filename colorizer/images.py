@@ -11,6 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 MAX_PIXELS = 64_000_000
 MIN_SIDE = 8
+DARK = 128  # of 255: in line art, ink is what is darker than that
 
 # Named one by one: Pillow would otherwise hand a file that claims to be PostScript to Ghostscript.
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")

@@ -17,7 +17,7 @@ from colorizer import baselines, checkpoint, metrics
 from colorizer.checkpoint import CheckpointError, Description, load_generator
 from colorizer.dataset import Dataset, DatasetError
 from colorizer.generator import UNet, placed, predict, predict_with_log_variance
-from colorizer.images import inner_size, to_square
+from colorizer.images import DARK, inner_size, to_square
 from colorizer.retraining import default_architecture, retrain, retraining_config
 from colorizer.sampling import to_floats, to_pixels
 
@@ -313,7 +313,7 @@ def unlike(image: Image.Image, statistics: Mapping[str, Any]) -> str:
     if usual is None:
         return ""
     histogram = np.array(_on_white(image).histogram())
-    dark = histogram[:128].sum() / histogram.sum()
+    dark = histogram[:DARK].sum() / histogram.sum()
     if abs(dark - usual) - abs(1 - dark - usual) < _MUCH:
         return ""
     given, learned = ("white lines on black", "black lines on white")[:: 1 if dark > usual else -1]

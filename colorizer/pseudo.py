@@ -20,7 +20,7 @@ from PIL import Image
 
 from colorizer.dataset import SPLITS, WORKERS, Dataset
 from colorizer.extending import ROWS, extend
-from colorizer.images import MIN_SIDE, UnreadableImage, encode_png, inner_size, read_rgb, to_square
+from colorizer.images import DARK, MIN_SIDE, UnreadableImage, encode_png, inner_size, read_rgb, to_square
 from colorizer.pairing import Pair, Tally, licences, pair_drawings
 from colorizer.preparing.limits import Limits
 from colorizer.preparing.look import SIDE, perceptual_hash
@@ -35,7 +35,6 @@ TWICE, BLANK, NARROW = "second of identical line art", "blank", "too narrow at t
 NEAR = "looks like line art in val or test"
 
 _AT_ONCE = 64  # drawings
-_DARK = 128  # what is darker is ink
 _NEAR_BITS = Limits().likeness // 2  # of the 64 bits that `prepare` takes of the line drawing, and 64 of the colours
 
 
@@ -222,7 +221,7 @@ def _read(pair: Pair, size: int) -> _Line | str:
 
 def _reason(line: _Line, known: _Known, size: int) -> str:
     """Why a line drawing cannot be added; "" where it can."""
-    if not (line.square < _DARK).any():
+    if not (line.square < DARK).any():
         return BLANK
     if min(inner_size(line.image.size, size)) < MIN_SIDE:
         return NARROW
@@ -251,7 +250,7 @@ def _coloured(some: Sequence[_Line], colouring: Colouring, size: int) -> tuple[l
 
 def _around_ink(squares: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """(B, 1, S, S), the rectangle that holds all that is dark in a drawing (B, 1, S, S)."""
-    dark = squares < _DARK
+    dark = squares < DARK
     inside = np.ones_like(dark)
     for axis, other in ((2, 3), (3, 2)):
         there = dark.any(axis=other, keepdims=True)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from colorizer.dataset import Drawings
+from colorizer.images import DARK
 from colorizer.inference import Batch
 from colorizer.metrics import PSNR_CAP
 
@@ -28,7 +29,6 @@ _TRAITS = {
     "size": ("The larger the original", "The smaller the original"),
     "elongation": ("The longer and narrower the original", "The nearer the original is to a square"),
 }
-_DARK = 128  # a line is what is darker than mid-grey
 _PAPER = 250  # of 255: what is lighter in all three channels is not painted
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 _FEWEST_GROUPS = 8  # with a label, and without it: fewer say nothing of spread
@@ -183,7 +183,7 @@ def _pixel_traits(drawings: Drawings, at_once: int = 64) -> dict[str, list[Numbe
     for start in range(0, len(drawings), at_once):
         some = slice(start, start + at_once)
         lines, colors = drawings.lines[some], drawings.colors[some]
-        found["line density"].append((lines < _DARK).mean(axis=(1, 2, 3)))
+        found["line density"].append((lines < DARK).mean(axis=(1, 2, 3)))
         found["painted share"].append((colors < _PAPER).any(axis=1).mean(axis=(1, 2)))
         found["darkness"].append(1 - colors.mean(axis=(2, 3)) @ _LUMA / 255)
     return found

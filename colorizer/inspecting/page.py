@@ -5,7 +5,6 @@ It belongs to the command that writes it, and looks like the reports of runs.
 
 import io
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 
 from PIL import Image
 
@@ -13,6 +12,7 @@ from colorizer.baselines import WORDS
 from colorizer.inspecting.error_analysis import Finding
 from colorizer.inspecting.inspection import KINDS, Inspection, Pixels, Shown
 from search.report.markup import card, esc, note, section, table
+from search.report.shell import shell
 from search.report.webp import fitted
 from search.report.wording import DASH, capital, count, decimals, fixed, metric_name, metric_unit
 
@@ -20,8 +20,6 @@ MEASURES = ("psnr", "ssim", "ciede2000", "colourfulness")
 _TITLES = {"worst": "The worst", "best": "The best", "typical": "Typical ones, around the median"}
 _BUDGET = 4_000_000  # characters that the drawings may take
 _NETWORK_BUDGET = 1_500_000  # and the pictures of the network
-# The browser itself refuses what the page should never do: run, load or send anything.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 _STYLE = """
 .sheet { display: block; width: 100%; max-width: 640px; height: auto; border-radius: 6px; border: 1px solid var(--rule);
   image-rendering: pixelated; margin-top: 12px; }
@@ -42,20 +40,12 @@ def page(told: Inspection) -> str:
         "network": ("Network", _network(told)),
         "about": ("About", section("about", "About", [_facts(told.facts)])),
     }
-    links = "".join(f'<a href="#{anchor}">{name}</a>' for anchor, (name, body) in sections.items() if body)
-    style = files("search.report").joinpath("page.css").read_text(encoding="utf-8") + _STYLE
-    return "\n".join(
-        [
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">',
-            f"<title>{esc(told.name)} · huetune inspect</title><style>{style}</style></head><body>",
-            '<a class="skip" href="#answer">Skip to the scores</a>',
-            f'<nav aria-label="Sections"><div>{links}</div></nav><main>',
-            *(body for _, body in sections.values()),
-            "</main></body></html>\n",
-        ]
+    return shell(
+        f"{told.name} · huetune inspect",
+        {anchor: name for anchor, (name, body) in sections.items() if body},
+        (body for _, body in sections.values()),
+        skip="Skip to the scores",
+        style=_STYLE,
     )
 
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
+from colorizer.columns import IMAGE, stored_image
 from colorizer.dataset import WORKERS
 from colorizer.images import UnreadableImage, encode_png, read_rgb
 from colorizer.line_art import lines_from_colors
@@ -27,7 +28,6 @@ Progress = Callable[[int, int], None]
 
 EXAMPLES = 6  # of each reason to pass a drawing over are kept with their pictures
 
-IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 SCRATCH = pa.schema(
     [
         ("name", pa.string()),
@@ -200,16 +200,12 @@ def _measured(row: _Row) -> NDArray[np.void]:
 
 
 def _table(rows: list[_Row]) -> pa.Table:
-    paths = [row.name.rpartition("/")[2] + ".png" for row in rows]
-    images = {
-        kind: [{"bytes": png, "path": path} for png, path in zip(pngs, paths, strict=True)]
-        for kind, pngs in (("line", [row.line for row in rows]), ("color", [row.color for row in rows]))
-    }
     columns = {
         "name": [row.name for row in rows],
         "width": [row.size[0] for row in rows],
         "height": [row.size[1] for row in rows],
-        **images,
+        "line": [stored_image(row.name, row.line) for row in rows],
+        "color": [stored_image(row.name, row.color) for row in rows],
         "square": [row.look.square.tobytes() for row in rows],
     }
     return pa.table(columns, schema=SCRATCH)

@@ -1,11 +1,19 @@
-"""Which drawings are left out of a dataset, by measures of each; the reasons are few and fixed."""
+"""Which drawings are left out of a dataset, by measures of each; the reasons are few and fixed.
+
+The help of `huetune prepare` shows the defaults, so nothing is imported here that takes time.
+"""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from colorizer.preparing.look import BITS, Look
+if TYPE_CHECKING:
+    from colorizer.preparing.look import Look
 
-_MOST_BITS = BITS // 8
+BITS = 128  # of `Look.likeness`
+MOST_BITS = BITS // 8
 
 
 class Unfit(StrEnum):
@@ -60,9 +68,9 @@ class Limits:
             raise ValueError(f"Expected colourfulness of at least 0, got colourfulness={self.colourfulness}.")
         if not 0 <= self.contrast <= 255:
             raise ValueError(f"Expected contrast from 0 to 255, got contrast={self.contrast}.")
-        if not 0 <= self.likeness <= _MOST_BITS:
+        if not 0 <= self.likeness <= MOST_BITS:
             raise ValueError(
-                f"Expected likeness from 0 to {_MOST_BITS} bits of {BITS}, got likeness={self.likeness}. Further apart"
+                f"Expected likeness from 0 to {MOST_BITS} bits of {BITS}, got likeness={self.likeness}. Further apart"
                 " are drawings that do not look alike."
             )
         if self.drop_near and not self.likeness:

@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from colorizer.images import to_square
+from colorizer.images import DARK, to_square
 
 SIDE = 64
-BITS = 128
 
 _PAPER = 224  # what is darker than that in the line or in a colour channel is drawn
 _PATTERN = 32  # the hash sees the square at this size, and of its spectrum a corner of 8 x 8
@@ -52,7 +51,7 @@ def look_at(line: Image.Image, color: Image.Image) -> Look:
     return Look(
         square=square,
         ink=1 - float(drawn.mean()) / 255,
-        density=float((drawn < 128).mean()),
+        density=float((drawn < DARK).mean()),
         contrast=int(np.ptp(colors, axis=1).max()),
         colourfulness=_colourfulness(colors),
         subject=_subject(square, color.width / color.height),

@@ -14,6 +14,8 @@ from colorizer.preparing.markup import card, esc, gallery, histogram, section, t
 
 REPORT_FILE = "report.html"
 
+# The browser itself refuses what the page should never do: run, load or send anything.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 _CHANNELS = ("red", "green", "blue")
 _LABELS_SHOWN = 40
 
@@ -69,6 +71,7 @@ def page(findings: Findings) -> str:
     lede = f"{total:,} drawings: {counts}. {passed_over:,} passed over."
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{esc(findings.name)} – huetune data report</title><style>{css}</style></head><body><main>"
         f'<header><p class="kicker">huetune data report</p><h1>{esc(findings.name)}</h1><p class="lede">{lede}</p>'

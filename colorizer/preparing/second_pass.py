@@ -10,32 +10,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from colorizer.columns import COLUMNS, FEATURES
 from colorizer.dataset import FORMAT, SPLITS, VERSION
 from colorizer.preparing.assignment import Assignment
-from colorizer.preparing.first_pass import IMAGE
 from colorizer.preparing.look import SIDE
 
-_COLUMNS = {
-    "name": pa.string(),
-    "split": pa.string(),
-    "group": pa.int64(),
-    "label": pa.string(),
-    "origin": pa.string(),
-    "width": pa.int32(),
-    "height": pa.int32(),
-    "line": IMAGE,
-    "color": IMAGE,
-}
-# The description of columns that Hugging Face `datasets` writes into Parquet files, and knows images by.
-_FEATURES = {
-    name: {"_type": "Image"} if kind == IMAGE else {"dtype": str(kind), "_type": "Value"}
-    for name, kind in _COLUMNS.items()
-}
 _DRAWINGS = pa.schema(
-    list(_COLUMNS.items()),
+    list(COLUMNS.items()),
     metadata={
         "huetune": json.dumps({"format": FORMAT, "version": VERSION}),
-        "huggingface": json.dumps({"info": {"features": _FEATURES}}),
+        "huggingface": json.dumps({"info": {"features": FEATURES}}),
     },
 )
 
@@ -75,7 +59,7 @@ def write_dataset(scratch: Path, file: Path, assignment: Assignment, shown: Coll
                 ("label", assignment.labels[part]),
                 ("origin", ["given"] * rows.num_rows),
             ):
-                rows = rows.append_column(name, pa.array(values, _COLUMNS[name]))
+                rows = rows.append_column(name, pa.array(values, COLUMNS[name]))
             kept = rows.select(_DRAWINGS.names).filter(pa.array(splits != ""))
             if kept.num_rows:
                 writer.write_table(kept.cast(_DRAWINGS))

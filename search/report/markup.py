@@ -1,14 +1,18 @@
 """Small pieces of HTML, each safe for any text: escaped here, and nowhere forgotten."""
 
+from __future__ import annotations
+
 import html
 import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from search.report.chart import Chart, Drawn
 from search.report.tables.snapshot import NothingToShow, Snapshot
+
+if TYPE_CHECKING:
+    from search.report.chart import Chart, Drawn
 
 
 def esc(text: object) -> str:

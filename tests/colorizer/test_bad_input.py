@@ -21,17 +21,20 @@ import typer
 from PIL import Image, ImageDraw
 from typer.testing import CliRunner, Result
 
-from colorizer import checkpoint, cli
+from colorizer import checkpoint
 from colorizer.checkpoint import Description
+from colorizer.cli import colorize
 from colorizer.config import TrainingConfig, build_generator
+from colorizer.prepare_command import prepare
 from search.cli import app
 
+COMMANDS = {"prepare": prepare, "colorize": colorize}
 CONFIG = TrainingConfig(channels=4, levels=2, discriminator_channels=4, size=16)
 
 
 def huetune(name: str, *arguments: Any) -> Result:
     app = typer.Typer()
-    app.command()(getattr(cli, name))
+    app.command()(COMMANDS[name])
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 

@@ -100,6 +100,9 @@ def test_errors_are_black_where_there_are_none_and_bright_where_they_are_large()
 def test_the_page_shows_all_and_can_do_nothing(told: Inspection) -> None:
     html = inspect_page.page(told)
     assert "<script" not in html
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', html)
+    assert "default-src 'none'" in policy
+    assert "script-src" not in policy
     assert not re.search(r'(src|href)="(?!data:|#)', html)
     for one in (drawing for several in told.drawings.values() for drawing in several):
         assert f'alt="{told.seen.names[one.position]}: where it errs"' in html

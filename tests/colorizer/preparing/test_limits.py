@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from colorizer.cli import prepare as command
+from colorizer.prepare_command import prepare as command
 from colorizer.preparing.limits import Limits, Unfit
 from colorizer.preparing.look import Look
 

@@ -71,6 +71,9 @@ def test_the_page_asks_for_nothing(made: Path) -> None:
     page = read(made)
     assert not page.of("script")
     assert not page.of("link")
+    (policy,) = (str(meta["content"]) for meta in page.of("meta") if "http-equiv" in meta)
+    assert "default-src 'none'" in policy
+    assert "script-src" not in policy
     assert not re.search(r"https?:|url\(|@import", (made / "out/report.html").read_text(encoding="utf-8"))
     assert all(str(image["src"]).startswith("data:image/webp;base64,") for image in page.of("img"))
 
