@@ -48,7 +48,8 @@ def main() -> None:
     }
     pairs = pair_drawings(options.colors, options.lines).pairs
     summary["side"] = float(np.median([max(read_rgb(pair.line).size) for pair in pairs[:100]]))
-    rows = [recall(name, copy, pairs[:: 10 if options.quick else 1], defaults.likeness) for name, copy in COPIES.items()]
+    some = pairs[:: 10 if options.quick else 1]
+    rows = [recall(name, copy, some, defaults.likeness) for name, copy in COPIES.items()]
     finish(options, rows, summary | {f"found_{row['copies']}": row["found"] for row in rows})
 
 
