@@ -120,7 +120,6 @@ def colorize(
     passed_over = 0
     with explained(OSError, ValueError), steps("colouring") as progress:
         files = output_files(images, output)
-        output.mkdir(parents=True, exist_ok=True)
         for done, (path, file) in enumerate(zip(images, files, strict=True), start=1):
             try:
                 drawing = read_rgb(path)

@@ -5,6 +5,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from itertools import chain, count
 from pathlib import Path
@@ -80,14 +81,17 @@ def pair_drawings(colors: Path, lines: Path | None) -> Pairing:
 
 
 def licences(folders: Iterable[Path]) -> list[Path]:
-    """The licence files in these folders and their parents, each once."""
+    """The licence files in these folders and in those of their parents that may be listed, each once."""
     real = [folder.resolve() for folder in folders]
-    return [
-        path
-        for place in dict.fromkeys([*real, *(folder.parent for folder in real)])
-        for path in sorted(place.iterdir())
-        if _LICENCE.match(path.name) and path.is_file() and not path.is_symlink()
-    ]
+    found = []
+    for place in dict.fromkeys([*real, *(folder.parent for folder in real)]):
+        with nullcontext() if place in real else suppress(PermissionError):
+            found += [
+                path
+                for path in sorted(place.iterdir())
+                if _LICENCE.match(path.name) and path.is_file() and not path.is_symlink()
+            ]
+    return found
 
 
 def side_by_side(files: Iterable[Path], given: Mapping[str, bytes] | None = None) -> dict[str, bytes]:

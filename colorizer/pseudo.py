@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -152,21 +153,27 @@ class _Known(NamedTuple):
     Attributes:
         digests: of all of it -> the split that it is in, or why a second one is left out.
         hashes: (K,) uint64, of that in val and test.
+        folder: that names of no drawing begin with.
     """
 
     digests: dict[bytes, str]
     hashes: NDArray[np.uint64]
+    folder: str
 
     @classmethod
     def of(cls, dataset: Dataset, size: int) -> "_Known":
         digests: dict[bytes, str] = {}
         hashes: list[np.uint64] = []
+        folders: set[str] = set()
         for split in SPLITS:  # what is in val or test must not count as a training drawing, so train comes first
-            for (square,) in dataset.split(split, size).lines:
+            drawings = dataset.split(split, size)
+            folders.update(name.partition("/")[0] for name in drawings.names)
+            for (square,) in drawings.lines:
                 digests[_digest(square)] = split
                 if split != "train":
                     hashes.append(_hash(square))
-        return cls(digests, np.array(hashes, np.uint64))
+        named = chain(("pseudo",), (f"pseudo-{number}" for number in count(2)))
+        return cls(digests, np.array(hashes, np.uint64), next(name for name in named if name not in folders))
 
 
 def _digest(square: NDArray[np.uint8]) -> bytes:
@@ -201,7 +208,7 @@ def _colour_all(
                     known.digests[line.digest] = TWICE
                     some.append(line)
             if some:
-                rows, doubt = _coloured(some, colouring, size)
+                rows, doubt = _coloured(some, known.folder, colouring, size)
                 writer.write_table(pa.Table.from_pylist(rows, schema=ROWS))
                 doubts.append(doubt)
             if progress is not None:
@@ -230,7 +237,9 @@ def _reason(line: _Line, known: _Known, size: int) -> str:
     return NEAR if (np.bitwise_count(known.hashes ^ line.hash) <= _NEAR_BITS).any() else ""
 
 
-def _coloured(some: Sequence[_Line], colouring: Colouring, size: int) -> tuple[list[dict[str, Any]], NDArray[Any]]:
+def _coloured(
+    some: Sequence[_Line], folder: str, colouring: Colouring, size: int
+) -> tuple[list[dict[str, Any]], NDArray[Any]]:
     squares = np.stack([line.square for line in some])[:, None]  # (B, 1, S, S)
     colors, doubt = colouring(to_floats(squares))
     if not (np.isfinite(colors).all() and np.isfinite(doubt).all()):
@@ -243,7 +252,7 @@ def _coloured(some: Sequence[_Line], colouring: Colouring, size: int) -> tuple[l
         left, top = (size - width) // 2, (size - height) // 2
         color = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
         color = color.crop((left, top, left + width, top + height))
-        named = {"name": f"pseudo/{line.name}", "width": width, "height": height}
+        named = {"name": f"{folder}/{line.name}", "width": width, "height": height}
         rows.append({**named, "line": encode_png(line.image), "color": encode_png(color)})
     return rows, per_drawing
 

@@ -267,6 +267,8 @@ def test_colorize_names_the_limit_that_a_drawing_breaks_and_goes_on_with_the_oth
         "1 of 7 drawings coloured",
     ):
         assert words in said
+    assert huetune("colorize", model, tmp_path / "words.png", "-o", tmp_path / "none").exit_code == 1
+    assert not (tmp_path / "none").exists()
 
 
 def test_drawings_of_one_name_do_not_take_each_others_place(model: Path, tmp_path: Path) -> None:

@@ -1,12 +1,27 @@
 """Files are paired by name; what does not belong is counted; links do not lead out."""
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from colorizer.images import Reason
 from colorizer.pairing import LINK_OUT, LINKED_FOLDER, SAME_NAME, Tally, licences, pair_drawings, side_by_side
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """As a user whom permissions hold back; root may all."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -108,6 +123,16 @@ def test_licences_of_folders_and_their_parents_are_found_once(tmp_path: Path) ->
     touch(tmp_path / "set", "LICENSE.txt", "color/COPYING", "color/licensed.png", "line/a.png")
     found = licences([tmp_path / "set/color", tmp_path / "set/line"])
     assert sorted(path.name for path in found) == ["COPYING", "LICENSE.txt"]
+
+
+def test_a_parent_that_may_not_be_listed_does_not_stop_the_rest() -> None:
+    with tempfile.TemporaryDirectory() as root:
+        Path(root).chmod(0o777)
+        touch(Path(root) / "set", "LICENSE.txt", "color/COPYING")
+        (Path(root) / "set").chmod(0o311)
+        with nobody():
+            assert [path.name for path in licences([Path(root) / "set/color"])] == ["COPYING"]
+        (Path(root) / "set").chmod(0o755)
 
 
 def test_licences_of_one_name_lie_beside_each_other_and_none_is_lost(tmp_path: Path) -> None:

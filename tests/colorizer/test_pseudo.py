@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,8 @@ def test_a_dataset_may_be_added_to_again_and_what_is_in_it_is_known(
     assert huetune_pseudo(models["plain"], unlabelled, "--dataset", one, "-o", two, "--keep", 1).exit_code == 0
     assert column(two, "origin").count("pseudo") == 10
     assert [entry["drawings"] for entry in json.loads((two / "dataset.json").read_text())["pseudo"]] == [5, 5]
+    folders = Counter(name.partition("/")[0] for name in column(two, "name") if name.startswith("pseudo"))
+    assert folders == {"pseudo": 5, "pseudo-2": 5}  # what is added later takes no name of what was added before
     nothing = huetune_pseudo(models["plain"], unlabelled, "--dataset", two, "-o", three)
     assert nothing.exit_code == 1
     assert "found none (" in nothing.output
