@@ -4,9 +4,12 @@
 
 Learning rates first, which matter most and are hardest to guess: a jittered grid over four decades each, on a part of
 the data, that goes beyond its edges where the best lies there and is then refined around the best points. Then costs,
-norm, and what keeps the generator from learning by heart, on all data, at these rates: they stay constant, and the
-running average of the weights predicts. Then everything once more around the best. The last stage trains the finalists
-again with fresh seeds: the winner is chosen by their mean, and the replicas are members for `huetune ensemble`.
+norm, and what keeps the generator from learning by heart, on all data, at these rates, which from now on fall to zero
+in the course of a trial. Then everything once more around the best. The last stage trains the finalists again with
+fresh seeds: the winner is chosen by their mean, and the replicas are members for `huetune ensemble`.
+
+Colours are learnt by absolute errors alone. Squared ones would have the generator paint the mean of all colours that a
+thing may have, which is pale; absolute ones have it paint the median, which is one of them.
 """
 
 from ray import tune
@@ -34,11 +37,11 @@ def search(
         fixed={
             "weight_decay": 0.0,
             "dropout": 0.0,
-            "l1_weight": 5.0,
-            "mse_weight": 5.0,
+            "l1_weight": 30.0,
             "norm": "batch",
-            "ema": 0.99,
+            "ema": 0.98,
             "beta1": 0.5,
+            "schedule": "constant",
         },
         method=JitteredGrid(factor=10, refine=[Refine(factor=3, around=2, budget=2.0)]),
         data_fraction=part,
@@ -49,12 +52,12 @@ def search(
         space={
             "weight_decay": tune.loguniform(1e-4, 1e-1),
             "dropout": tune.uniform(0, 0.3),
-            "l1_weight": tune.loguniform(1, 20),
-            "mse_weight": tune.loguniform(1, 20),
+            "l1_weight": tune.loguniform(10, 200),
             "norm": tune.choice(["batch", "group", "none"]),
-            "ema": tune.choice([0.98, 0.99, 0.995]),
+            "ema": tune.choice([0.0, 0.98, 0.99]),
             "beta1": tune.uniform(0.3, 0.9),
         },
+        fixed={"schedule": "cosine"},
         method=Bayesian(startup=6),
         trials=trials,
     )
@@ -62,7 +65,7 @@ def search(
     return Search(
         trainable=ColorizerTrial,
         space={
-            "schedule": "constant",
+            "mse_weight": 0.0,
             "data": Dataset.open(data).address,
             "size": size,
             "batch_size": 8,

@@ -29,7 +29,9 @@ def test_every_stage_of_the_thorough_search_is_made_of_known_hyperparameters(dat
     assert counts == {"regularisation": 4, "joint": 4, "retest": 8}
     first = [method.config(trial) for trial, told in method.told.items() if told.suggestion.stage == "learning rates"]
     assert {config["data_fraction"] for config in first} == {0.25}
+    assert {config["schedule"] for config in first} == {"constant"}  # they end half way
     winner = method.winner()
     assert winner is not None
     assert method.config(winner.configuration)["lr_g"] > 0.1
     assert method.config(winner.configuration)["data_fraction"] == 1.0
+    assert method.config(winner.configuration)["schedule"] == "cosine"
