@@ -82,7 +82,7 @@ def prepare(
     (images as PNG of the original size, in the {bytes, path} form of Hugging Face `datasets`), `dataset.json`,
     `report.html`, a page to look at before anything is trained, and the licence files found in the folders and their
     parents. It appears whole or not at all. Files that cannot be used are counted by reason. Of each drawing only its
-    name and some hundred bytes stay in memory. The result depends on names, contents and arguments, not on the order in
+    names and some measures stay in memory. The result depends on names, contents and arguments, not on the order in
     which the file system lists files.
 
     Args:

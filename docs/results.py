@@ -72,10 +72,12 @@ def prepare() -> str:
     """How fast drawings are read, and in how much memory."""
     few, many = _read("prepare")["rows"]
     side = _read("prepare")["summary"]["size"]
+    each = (many["peak_mib"] - few["peak_mib"]) * 1024 / (many["drawings"] - few["drawings"])
     return _prose(
         f"""A dataset of {many["drawings"]:,} generated drawings of {side} x {side} pixels took {many["seconds"]:.0f}
         seconds on two cores, {many["drawings_per_second"]:.0f} drawings a second, and {many["peak_mib"]:.0f} MiB at
-        most; one of {few["drawings"]:,} took {few["peak_mib"]:.0f} MiB (`benchmarks/prepare.py`)."""
+        most; one of {few["drawings"]:,} took {few["peak_mib"]:.0f} MiB, so that another drawing costs {each:.1f} KiB
+        (`benchmarks/prepare.py`)."""
     )
 
 
