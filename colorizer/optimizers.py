@@ -46,6 +46,7 @@ class Optimizer:
         both = config.optimizer == "adam_sgd"
         self._first = _make("adam" if both else config.optimizer, groups, config)
         self._successor = _Successor(_sgd(groups, config.beta1, dampening=config.beta1)) if both else None
+        self._uncut: Tensor | None = None  # the norm of gradients that were cut
         # AdamW shrinks weights in the kernel of its step.
         self._shrinks = config.weight_decay > 0 and config.optimizer != "adam"
         for optimizer, keys in self._parts():
@@ -73,6 +74,8 @@ class Optimizer:
             if self._shrinks:
                 _shrink(group["params"], lr * group["decay"])
         scaler.unscale_(optimizer)
+        if self._config.clip_value or self._config.clip_norm:
+            self._uncut = nn.utils.get_total_norm(self._gradients())
         if self._config.clip_value:
             nn.utils.clip_grad_value_(self._parameters.values(), self._config.clip_value)
         if self._config.clip_norm:
@@ -81,6 +84,13 @@ class Optimizer:
         scaler.step(optimizer)
         if watching:
             watching.watch(optimizer.param_groups, before)
+
+    def gradient_norm(self) -> float:
+        """Euclidean norm of all gradients of the last step before any were cut; 0 without any. Waits for the device."""
+        gradients = self._gradients()
+        if not gradients:
+            return 0.0
+        return float(nn.utils.get_total_norm(gradients) if self._uncut is None else self._uncut)
 
     def memory(self) -> dict[str, Tensor]:
         """What is remembered of each parameter, under the parameter's name; zeros before the first step."""
@@ -97,6 +107,9 @@ class Optimizer:
         # Fused kernels expect their moments in the parameter's own memory format: filled, not replaced.
         for name, tensor in self.memory().items():
             tensor.copy_(memory[name])
+
+    def _gradients(self) -> list[Tensor]:
+        return [parameter.grad for parameter in self._parameters.values() if parameter.grad is not None]
 
     def _parts(self) -> list[tuple[torch.optim.Optimizer, tuple[str, ...]]]:
         if self._successor:
@@ -138,12 +151,6 @@ class _Successor:
                 products += torch.stack(((fall * fall).sum(), (fall * parameter.grad).sum()))
         downhill = products[1] > 0  # nor NaN, which gradients that overflowed leave
         self.products.lerp_(torch.where(downhill, products, self.products), 1 - _BETA2)
-
-
-def gradient_norm(network: nn.Module) -> float:
-    """Euclidean norm of all gradients that are there; 0 without any. Waits for the device."""
-    gradients = [p.grad for p in network.parameters() if p.grad is not None]
-    return float(nn.utils.get_total_norm(gradients)) if gradients else 0.0
 
 
 def _groups(parameters: Mapping[str, Tensor], config: TrainingConfig, slow: frozenset[str]) -> list[_Group]:

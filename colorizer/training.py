@@ -15,7 +15,7 @@ from colorizer.diagnosis import Examination
 from colorizer.generator import UNet, placed, predict
 from colorizer.losses import THRESHOLDS
 from colorizer.objective import Costs, Objective, Painted
-from colorizer.optimizers import Optimizer, gradient_norm
+from colorizer.optimizers import Optimizer
 from colorizer.precision import Computing
 from colorizer.randomness import Randomness
 from colorizer.sampling import to_unit
@@ -107,7 +107,8 @@ class Trainer:
 
         Returns:
             Means over these steps of the costs, loss_g, loss_d, adversarial, reconstruction and what else the config
-            has (see `Objective.names`), and the norms of the last step's gradients, gradient_g and gradient_d.
+            has (see `Objective.names`), and gradient_g and gradient_d, the norms of the
+            last step's gradients before any were cut.
 
         Raises:
             Diverged: a loss was not finite. Noticed within 50 steps; names the first such step.
@@ -128,8 +129,8 @@ class Trainer:
             if look:
                 sums += self._looked_at()
         means = dict(zip(self._objective.names, (sums / steps).tolist(), strict=True))
-        means["gradient_g"] = gradient_norm(self.generator)
-        means["gradient_d"] = gradient_norm(self.discriminator)
+        means["gradient_g"] = self._optimizer_g.gradient_norm()
+        means["gradient_d"] = self._optimizer_d.gradient_norm()
         return means
 
     def examine(self) -> dict[str, float]:

@@ -7,7 +7,7 @@ from torch import nn
 from torch.amp.grad_scaler import GradScaler
 
 from colorizer.config import TrainingConfig
-from colorizer.optimizers import Optimizer, gradient_norm
+from colorizer.optimizers import Optimizer
 
 OPTIMIZERS = ["adam", "sgd", "rmsprop", "adadelta", "adam_sgd"]
 OFF = GradScaler("cpu", enabled=False)
@@ -183,14 +183,20 @@ def test_gradients_are_cut_number_by_number_then_scaled_to_the_norm():
     assert norm > 0.5
     for name, value in values(network).items():
         np.testing.assert_allclose(value, before[name] - cut[name] * 0.5 / norm, rtol=1e-5, atol=1e-6)
-    assert gradient_norm(network) == pytest.approx(0.5, rel=1e-5)
+    uncut = np.sqrt(sum((gradient**2).sum() for gradient in gradients(0).values()))
+    assert optimizer.gradient_norm() == pytest.approx(uncut, rel=1e-5)
 
 
 def test_gradients_within_the_norm_are_left():
-    clipped, free = Tiny(), Tiny()
+    clipped, free, norms = Tiny(), Tiny(), []
     for network, norm in ((clipped, 100.0), (free, 0.0)):
-        descend(network, Optimizer(network, 1.0, TrainingConfig(optimizer="sgd", clip_norm=norm)), 0)
+        optimizer = Optimizer(network, 1.0, TrainingConfig(optimizer="sgd", clip_norm=norm))
+        assert optimizer.gradient_norm() == 0
+        descend(network, optimizer, 0)
+        norms.append(optimizer.gradient_norm())
     assert torch.equal(clipped.weight, free.weight)
+    assert norms[0] == pytest.approx(norms[1])
+    assert norms[0] > 0
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)
