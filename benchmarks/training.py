@@ -1,12 +1,13 @@
-"""Training images per second: the default trial against a plain loop of the same networks, on one thread.
+"""Training images per second: trials of the searches against a plain loop of the same networks, on one thread.
 
 The plain loop is what a user would write: NCHW float32, a discriminator pass each for the true and the
 generated drawings, torch.optim.Adam, batches gathered from a float32 copy of the data. All loops start from the
 same weights and see drawings of the same kind. Seconds are the processor's, so that other programs on the machine
 count as little as can be; on a GPU, where there is one, those of the clock.
 
-`speedup` is that of precision="auto", which the searches that come with huetune have; `loss_ratio` is its
-reconstruction cost over the plain loop's after 200 steps, a mean over seeds that stands beside what seeds alone do.
+`speedup` is that of precision="auto", which the searches that come with huetune have; on a GPU, with networks that
+torch.compile has compiled. `loss_ratio` is the reconstruction cost of the same loop over the plain one's after 200
+steps, a mean over seeds that stands beside what seeds alone do.
 
     python benchmarks/training.py [--quick] [--json FILE]
 """
@@ -106,11 +107,14 @@ def main() -> None:
 def loops(seed: int, train: Drawings) -> dict[str, Callable[[int], Losses]]:
     """The loops to compare, the plain one first: called with a number of steps, they tell the mean costs of these."""
     config = TrainingConfig(schedule="constant", seed=seed, **SETTING)
-    return {
-        "plain": PlainLoop(config, train).train,
-        "huetune float32": partial(Trainer(config, train, DEVICE).train, look=False),
-        "huetune auto": partial(Trainer(replace(config, precision="auto"), train, DEVICE).train, look=False),
-    }
+    auto = replace(config, precision="auto")
+    trainers = {"huetune float32": Trainer(config, train, DEVICE), "huetune auto": Trainer(auto, train, DEVICE)}
+    if DEVICE == "cuda":
+        trainers["huetune auto compiled"] = compiled = Trainer(auto, train, DEVICE)
+        compiled.generator.compile()
+        compiled.discriminator.compile()
+    ours = {name: partial(trainer.train, look=False) for name, trainer in trainers.items()}
+    return {"plain": PlainLoop(config, train).train, **ours}
 
 
 def now() -> float:
@@ -153,12 +157,12 @@ def learning(seeds: int, steps: int) -> dict[str, float]:
         for loop in compared.values():
             loop(steps - steps // 4)
         costs.append([loop(steps // 4)["reconstruction"] for loop in compared.values()])
-    plain, float32, auto = np.log(costs).T
-    error = (auto - plain).std(ddof=1) / np.sqrt(seeds)
+    plain, float32, *_, best = np.log(costs).T
+    error = (best - plain).std(ddof=1) / np.sqrt(seeds)
     return {
-        "loss_ratio": float(np.exp((auto - plain).mean())),
-        "loss_ratio_low": float(np.exp((auto - plain).mean() - 1.96 * error)),
-        "loss_ratio_high": float(np.exp((auto - plain).mean() + 1.96 * error)),
+        "loss_ratio": float(np.exp((best - plain).mean())),
+        "loss_ratio_low": float(np.exp((best - plain).mean() - 1.96 * error)),
+        "loss_ratio_high": float(np.exp((best - plain).mean() + 1.96 * error)),
         "loss_ratio_float32": float(np.exp((float32 - plain).mean())),
         "loss_spread_of_seeds": float(plain.std(ddof=1)),
         "loss_steps": steps,
