@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import nn
 
 from colorizer.discriminator import PatchDiscriminator
 from colorizer.layers import SpectralConv2d
@@ -21,6 +22,15 @@ def some(*shape, seed=1):
 def test_there_is_one_logit_a_patch(norm, layers, patches):
     logits = make_discriminator(norm, layers)(some(2, 1, 20, 28), some(2, 3, 20, 28))
     assert logits.shape == (2, 1, *patches)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_bias_stands_where_no_norm_follows_and_nowhere_else(norm):
+    first, *inner, last = (layer for layer in make_discriminator(norm, 3).body if isinstance(layer, nn.Conv2d))
+    assert first.bias is not None
+    assert last.bias is not None
+    assert len(inner) == 2
+    assert all((layer.bias is None) == (norm != "none") for layer in inner)
 
 
 @pytest.mark.parametrize("norm", NORMS)

@@ -522,3 +522,23 @@ def test_seeds_out_of_range_are_refused():
         seed_everything(-1)
     with pytest.raises(ValueError, match="Expected threads >= 1, got 0"):
         isolate(0, threads=0)
+
+
+def test_networks_lie_as_convolutions_are_quickest_with():
+    trainer = Trainer(small_config(ema=0.5), painted())
+    for network in (trainer.generator, trainer.discriminator, trainer.average):
+        deep = [weight for weight in network.parameters() if weight.dim() == 4 and min(weight.shape) > 1]
+        assert deep
+        assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in deep)
+
+
+def test_what_was_learnt_is_judged_by_the_weights_that_predict():
+    trainer = Trainer(small_config(ema=0.9), painted())
+    trainer.train(5)
+    as_it_is = trainer.examine()["train_mse"]
+    with torch.no_grad():
+        trainer.generator.head.bias.add_(5)  # what goes on training predicts nothing
+    assert trainer.examine()["train_mse"] == as_it_is
+    with torch.no_grad():
+        trainer.average.head.bias.add_(5)
+    assert trainer.examine()["train_mse"] != as_it_is

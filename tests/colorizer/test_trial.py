@@ -10,6 +10,7 @@ from ray import tune
 
 from colorizer.checkpoint import read
 from colorizer.dataset import Dataset
+from colorizer.diagnosis import verdict
 from colorizer.trial import ColorizerTrial
 from search import Random, Search
 
@@ -147,3 +148,25 @@ def test_a_trial_reports_its_own_peak_of_memory_and_not_that_of_the_trial_before
     del spike
     assert trial.reset(config(dataset, seed=2))
     assert trial.train()["memory_mib"] < with_spike - 400
+
+
+def test_a_report_says_how_the_training_fares_and_why(dataset: Path) -> None:
+    actor = ray.remote(num_cpus=1)(ColorizerTrial).remote(config=config(dataset, lr_g=1e-9, schedule="constant"))
+    report = ray.get(actor.train.remote())
+    ray.kill(actor)
+    assert {"gradient_g", "update_ratio_g", "dead_g", "d_real_acc", "train_mse", "rate"} <= report.keys()
+    assert report["val_mse"] == report["mse"]
+    of_layers = {name.split("/")[1] for name in report if name.startswith("layers/")}
+    assert {"gradient", "update_ratio", "dead", "mean", "std"} < of_layers
+    assert report["verdict"] == verdict(report)
+    assert "G hardly moves: update ratio " in report["verdict"]
+
+
+def test_a_schedule_that_goes_by_scores_hears_them(dataset: Path) -> None:
+    stuck = {"lr_g": 1e-30, "norm": "none"}
+    settings = config(dataset, schedule="plateau", plateau_patience=1, **stuck)
+    actor = ray.remote(num_cpus=1)(ColorizerTrial).remote(config=settings)
+    reports = [ray.get(actor.train.remote()) for _ in range(4)]
+    ray.kill(actor)
+    assert reports[0]["rate"] == 1
+    assert reports[-1]["rate"] < 1  # no report was better than the one before
