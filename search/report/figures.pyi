@@ -81,6 +81,12 @@ def health_gap(run: Run) -> go.Figure:
 def health_balance(run: Run) -> go.Figure:
     """Generator against discriminator."""
 
+def health_layers(run: Run) -> go.Figure:
+    """Layer by layer."""
+
+def health_weights(run: Run) -> go.Figure:
+    """Weights of each layer."""
+
 def gains(run: Run) -> go.Figure:
     """Gain over the best single model."""
 

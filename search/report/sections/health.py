@@ -7,7 +7,9 @@ import pandas as pd
 from search.report.chart import Chart, Drawn
 from search.report.markup import Sheet, esc, section, trial_link
 from search.report.plots.health import course_figure
+from search.report.plots.layers import layers_figure, weights_figure
 from search.report.sections.diagnoses import Diagnosis, diagnoses
+from search.report.tables import layers
 from search.report.tables.health import KINDS, MOST_TRIALS, Kind, course, measures
 from search.report.tables.snapshot import Snapshot
 from search.report.wording import count
@@ -19,6 +21,10 @@ _READ = {
     "dead": "Units that never act are lost to the network.",
     "gap": "Above zero, validation is worse than training; a gap that grows while training goes on is overfitting.",
     "balance": "Where the discriminator's loss falls to nothing, the generator has nothing left to learn from.",
+}
+_READ_LAYERS = {
+    "gradient": "Gradients are healthy where they are of one magnitude in all layers of a network.",
+    "update_ratio": "Steps are healthy at about a thousandth of the weights.",
 }
 
 
@@ -34,7 +40,12 @@ def health(snap: Snapshot, sheet: Sheet) -> str:
 
 def charts(snap: Snapshot) -> list[Chart]:
     """The charts for which this run has measures."""
-    return [chart for chart, kind in zip(CHARTS, KINDS, strict=True) if measures(snap, kind)]
+    there = [chart for chart, kind in zip(_OF_TRAININGS, KINDS, strict=True) if measures(snap, kind)]
+    if layers.measures(snap):
+        there.append(_LAYERS)
+    if layers.quantiles(snap):
+        there.append(_WEIGHTS)
+    return there
 
 
 def _diagnosis(one: Diagnosis) -> str:
@@ -78,4 +89,34 @@ def _drawing(kind: Kind) -> Callable[[pd.DataFrame, Snapshot], Drawn]:
     return draw
 
 
-CHARTS = tuple(_chart(kind) for kind in KINDS)
+def _layers(table: pd.DataFrame, snap: Snapshot) -> Drawn:
+    facts = table.attrs
+    whose = "that finished" if facts["finished"] else "so far"
+    best = "" if facts["number"] is None else f" Amber: {trial_link(facts['number'])}, the best."
+    text = f"Blue: the median of {count(facts['trials'], 'trial')} {whose} and the middle 90 %, as last reported.{best}"
+    read = "".join(f" {_READ_LAYERS[measure]}" for measure in facts["measures"] if measure in _READ_LAYERS)
+    left = facts["measures_left_out"]
+    more = f" {count(left, 'more measure')} not drawn." if left else ""
+    described = f"{', '.join(facts['measures'])} of {count(table['layer'].nunique(), 'layer')}."
+    return Drawn(layers_figure(table), f"{text}{read}{more}{_left_out(facts['layers_left_out'])}", described)
+
+
+def _weights(table: pd.DataFrame, snap: Snapshot) -> Drawn:
+    facts = table.attrs
+    text = (
+        f"Of the best, {trial_link(facts['number'])}, at its last report: the thicker a bar, the nearer to the median."
+        " Healthy weights spread to both sides of zero; look at layers that are far wider than their neighbours, or"
+        " where all is zero."
+    )
+    described = f"Quantiles of the weights of {count(len(table), 'layer')} of trial {facts['number']}."
+    return Drawn(weights_figure(table), f"{text}{_left_out(facts['layers_left_out'])}", described)
+
+
+def _left_out(layers: int) -> str:
+    return f" {count(layers, 'layer')} between these not drawn." if layers else ""
+
+
+_OF_TRAININGS = tuple(_chart(kind) for kind in KINDS)
+_LAYERS = Chart("health_layers", "Layer by layer", layers.layers, _layers)
+_WEIGHTS = Chart("health_weights", "Weights of each layer", layers.weights, _weights)
+CHARTS = (*_OF_TRAININGS, _LAYERS, _WEIGHTS)

@@ -20,6 +20,7 @@ import pandas as pd
 from search.report.tables.snapshot import Goal, NothingToShow, Snapshot
 from search.report.tables.thinning import evenly
 
+LAYERS = "layers/"  # begins the names of what is reported of single layers: see `tables.layers`
 MOST_MEASURES = 6
 MOST_TRIALS = 12
 _POINTS = 60
@@ -67,8 +68,8 @@ def values(snap: Snapshot, kind: Kind, measure: str) -> pd.Series:
         for own, other in _pairs(snap):
             if measure == f"{own} \N{MINUS SIGN} {other}":
                 sign = -1 if _larger_is_better(own, snap.goal) else 1
-                return sign * (_numbers(snap, own) - _numbers(snap, other))
-    return _numbers(snap, measure)
+                return sign * (as_numbers(snap, own) - as_numbers(snap, other))
+    return as_numbers(snap, measure)
 
 
 def course(snap: Snapshot, kind: Kind) -> pd.DataFrame:
@@ -152,7 +153,7 @@ def trained(snap: Snapshot, gap: str) -> tuple[str, pd.Series] | None:
     if other is None:
         return None
     number = snap.measurements["trial_id"].map(snap.trials.set_index("trial_id")["number"])
-    return other, _numbers(snap, other).groupby(number).last()
+    return other, as_numbers(snap, other).groupby(number).last()
 
 
 def _typical(frame: pd.DataFrame, measure: str) -> pd.DataFrame:
@@ -169,8 +170,10 @@ def _in(snap: Snapshot, trials: pd.Series) -> pd.Series:
 
 def _named(snap: Snapshot, kind: Kind) -> list[str]:
     pattern = re.compile(kind.pattern)
-    names = [str(name) for name in snap.measurements.columns if pattern.fullmatch(_plain(str(name)))]
-    return [name for name in names if _numbers(snap, name).notna().any()]
+    # What is reported of a layer has a figure of its own, whatever the layer is called.
+    named = [str(name) for name in snap.measurements.columns if not str(name).startswith(LAYERS)]
+    names = [name for name in named if pattern.fullmatch(_plain(name))]
+    return [name for name in names if as_numbers(snap, name).notna().any()]
 
 
 def _pairs(snap: Snapshot) -> list[tuple[str, str]]:
@@ -178,10 +181,11 @@ def _pairs(snap: Snapshot) -> list[tuple[str, str]]:
     by_plain = {_plain(str(name)): str(name) for name in snap.measurements.columns}
     pairs = [(by_plain.get(f"val_{plain[6:]}"), name) for plain, name in by_plain.items() if plain.startswith("train_")]
     numeric = [(own, other) for own, other in pairs if own is not None]
-    return [pair for pair in numeric if all(_numbers(snap, name).notna().any() for name in pair)]
+    return [pair for pair in numeric if all(as_numbers(snap, name).notna().any() for name in pair)]
 
 
-def _numbers(snap: Snapshot, name: str) -> pd.Series:
+def as_numbers(snap: Snapshot, name: str) -> pd.Series:
+    """A measure as floats; what is no number, such as a truth value or a text, is NaN."""
     column = snap.measurements[name]
     if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         # Truth values and words are no measure, though some words can be read as numbers.
