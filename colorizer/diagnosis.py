@@ -22,8 +22,8 @@ from colorizer.layers import Maxout
 Measures = dict[str, float]
 
 _ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SiLU, Maxout)
-_QUANTILES = {"weight_q05": 0.05, "weight_q50": 0.5, "weight_q95": 0.95}
-_SORTED = 4096  # weights of a layer that tell its quantiles: sorting millions would cost more than the step
+_INNER = (5, 25, 50, 75, 95)  # per cent of a layer's weights; with the least and the largest they are its histogram
+_SORTED = 4096  # weights of a layer that tell its inner quantiles: sorting millions would cost more than the step
 
 
 class Examination:
@@ -66,16 +66,16 @@ class Examination:
             dead_g and dead_d, the shares of units that said the same of every place of every drawing, in [0, 1];
             d_real_acc and d_fake_acc, the shares of patches that the discriminator took for what they were, where one
             was at work. And of each layer, as layers/MEASURE/NETWORK.LAYER: gradient (norm), update_ratio, dead
-            (share), mean and std of what it says, and quantiles of its weights.
+            (share), mean and std of what it says, and a histogram of its weights: weight_q00, q05, q25, q50, q75, q95
+            and q100, the values below which so many per cent of them lie. The least and the largest are of all weights,
+            those between of a sample.
         """
         seen: dict[str, Tensor] = {}
         ratios: dict[str, list[str]] = {short: [] for short in self._networks}
         dead: dict[str, list[Tensor]] = {short: [] for short in self._networks}
         for name, layer in self._layers():
             weight, before = layer.weight.detach(), self._before[name]
-            some = weight.flatten()[:: max(1, weight.numel() // _SORTED)].float()
-            quantiles = torch.quantile(some, some.new_tensor(list(_QUANTILES.values())))
-            seen |= {f"layers/{key}/{name}": each for key, each in zip(_QUANTILES, quantiles, strict=True)}
+            seen |= {f"layers/weight_q{share:02}/{name}": each for share, each in _histogram(weight).items()}
             if layer.weight.grad is not None:
                 seen[f"layers/gradient/{name}"] = layer.weight.grad.norm()
             if layer.weight.requires_grad:
@@ -119,8 +119,19 @@ class Examination:
             self._logits = output.detach()
 
 
+def _histogram(weight: Tensor) -> dict[int, Tensor]:
+    """Quantiles by their shares in per cent, ascending."""
+    some = weight.flatten()[:: max(1, weight.numel() // _SORTED)].float()
+    inner = torch.quantile(some, some.new_tensor(_INNER) / 100)
+    least, largest = weight.aminmax()
+    return {0: least, **dict(zip(_INNER, inner, strict=True)), 100: largest}
+
+
 def verdict(measures: Mapping[str, float]) -> str:
-    """What is wrong with a training, each with the number that says so, joined by "; "; "" where nothing is.
+    """What is wrong with a training, each with the numbers that say so, joined by "; "; "" where nothing is.
+
+    What precedes a colon is the same for all trainings with the fault, so that they can be counted; what is of one
+    training alone follows it.
 
     Args:
         measures: of `Examination`; further rate, the share of the learning rates that was in force at the step;
@@ -174,7 +185,7 @@ def _dead(measures: Mapping[str, float]) -> str:
     for short, whose in (("g", "G"), ("d", "D")):
         share = measures.get(f"dead_{short}", 0.0)
         if share > MOSTLY_DEAD:
-            said.append(f"{share:.0%} of the units of {whose} are dead")
+            said.append(f"most units of {whose} are dead: {100 * share:.0f} %")
     return "; ".join(said)
 
 
@@ -187,7 +198,7 @@ def _gradients(measures: Mapping[str, float]) -> str:
     if median(norms.values()) == 0:
         return "no gradient reaches most of G: what it says is saturated, or most of its units are dead"
     if norms[least] < VANISHED * most:
-        return f"gradients vanish in G at {least}: {norms[least] / most:.1e} of the largest"
+        return f"gradients vanish in G: {least} has {norms[least] / most:.1e} of the largest"
     return ""
 
 

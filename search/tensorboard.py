@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,8 @@ _OWNER = "huetune.json"
 _COORDINATES = frozenset({"trial_id", "iteration", "seconds", "time", "node"})  # no measures of a training
 _STRING, _BOOL, _NUMBER = 1, 2, 3  # DataType of TensorBoard's api.proto
 _SUCCESS, _FAILURE = 1, 2  # Status, ibidem
-_DT_STRING = 7  # DataType of TensorFlow's types.proto
+_DT_DOUBLE, _DT_STRING = 2, 7  # DataType of TensorFlow's types.proto
+_QUANTILE = re.compile(r"(?P<what>.+?)_q(?P<share>\d\d|100)(?P<where>/.+)?")
 
 
 @dataclass(frozen=True)
@@ -114,31 +117,83 @@ def trial_events(
         definition: of the run.
         row: of the trial, from `Results.table`.
         reports: from `Results.measurements`; numbers become scalars under the names they have, and words are told
-            where they change.
+            where they change. Quantiles, X_qNN/Y or X_qNN with NN in per cent, become one histogram X/Y or X where a
+            report has two or more, unless that name is taken; what makes no histogram stays scalars.
         kinds: of the hyperparameters of the run.
     """
+    metric = definition["metric"]
     started, ended = _seconds(row.get("started")), _seconds(row.get("ended"))
     parts = [_version(started), _record(_start(row, started, kinds))]
-    told = {str(name): reports[name].tolist() for name in sorted(map(str, reports)) if name not in _COORDINATES}
+    columns = {str(name): reports[name].tolist() for name in sorted(map(str, reports)) if name not in _COORDINATES}
     if row["status"] not in FAILED:
-        told[SCORE] = _scores(definition, reports)
+        columns[SCORE] = _scores(definition, reports)
+    # Of a measure that not every report has, nobody can tell a number that was none from one that is missing.
+    told = {name: cells if name == metric else [*map(_known, cells)] for name, cells in columns.items()}
+    told = {name: cells for name, cells in told.items() if any(cell is not None for cell in cells)}
+    histograms = _quantiles(told)
     said: dict[str, str] = {}
     for index, (iteration, moment) in enumerate(zip(reports["iteration"].tolist(), _clock(reports), strict=True)):
         event = Event(wall_time=moment, step=int(iteration))
-        for name, values in told.items():
-            value = values[index]
+        drawn: set[str] = set()
+        for tag, shares in histograms.items():
+            histogram = _histogram(tag, {share: told[name][index] for name, share in shares.items()})
+            if histogram is not None:
+                event.summary.value.append(histogram)
+                drawn |= shares.keys() - {metric}  # for which the page of hyperparameters asks as a scalar
+        for name, cells in told.items():
+            value = cells[index]
             if isinstance(value, str):
                 if said.get(name) != value:
                     said[name] = value
                     event.summary.value.append(_text(name, value))
-            # Of a measure that not every report has, nobody can tell a number that was none from one that is missing.
-            elif value is not None and (name == definition["metric"] or not math.isnan(value)):
+            elif value is not None and name not in drawn:
                 event.summary.value.add(tag=name, simple_value=value)
         parts.append(_record(event))
     if row["status"] in ENDED:
         last = int(reports["iteration"].iloc[-1]) if len(reports) else 0
         parts.append(_record(_end(row, ended, last)))
     return b"".join(parts)
+
+
+def _known(cell: Any) -> Any:
+    return None if isinstance(cell, float) and math.isnan(cell) else cell
+
+
+def _quantiles(names: Collection[str]) -> dict[str, dict[str, int]]:
+    """Which measures are quantiles of the same, and of how many per cent, by the tag of their histogram."""
+    found: dict[str, dict[str, int]] = {}
+    for match in filter(None, map(_QUANTILE.fullmatch, names)):
+        found.setdefault(match["what"] + (match["where"] or ""), {})[match[0]] = int(match["share"])
+    # TensorBoard takes a tag for what it is at first, and what else comes under it is lost.
+    return {tag: shares for tag, shares in found.items() if tag not in names}
+
+
+def _histogram(tag: str, quantiles: Mapping[int, Any]) -> Summary.Value | None:
+    """Buckets from each quantile that is there to the next, with the share that lies between as their count.
+
+    The tensor is the form in which TensorBoard holds all histograms: nothing but buckets, each with both its edges. The
+    older `HistogramProto` wants a sum and a sum of squares as well, which nobody knows here.
+
+    Args:
+        tag: of the histogram.
+        quantiles: by their shares in per cent; None where a report has none.
+
+    Returns:
+        None for fewer than two, for such as descend and for what is not finite.
+    """
+    known = sorted((share, value) for share, value in quantiles.items() if value is not None)
+    edges = [value for _, value in known]
+    numbers = all(isinstance(edge, int | float) and math.isfinite(edge) for edge in edges)
+    if len(edges) < 2 or not numbers or edges != sorted(edges):
+        return None
+    plugin = SummaryMetadata.PluginData(plugin_name="histograms")
+    value = Summary.Value(tag=tag, metadata=SummaryMetadata(plugin_data=plugin))
+    value.tensor.dtype = _DT_DOUBLE
+    for size in (len(edges) - 1, 3):
+        value.tensor.tensor_shape.dim.add(size=size)
+    for (below, left), (above, right) in pairwise(known):
+        value.tensor.double_val.extend((left, right, (above - below) / 100))
+    return value
 
 
 def _start(row: Mapping[str, Any], started: float, kinds: Mapping[str, int]) -> Event:

@@ -36,6 +36,7 @@ def tensorboard(
     """Write a run as event files for TensorBoard, then look: tensorboard --logdir RUN/tensorboard
 
     Every trial is a run of TensorBoard: what it reported, step by step, with its verdicts and how it ended as text.
+    Quantiles of the same (X_q05, X_q50, X_q95) are one histogram.
     The page HParams has all configurations with their scores.
     The same command adds what is new, also while the run goes on.
     """

@@ -52,11 +52,28 @@ def test_measures_of_a_step_are_those_of_a_direct_computation() -> None:
     assert told["layers/mean/g.act"] == pytest.approx(float(said.detach().mean()))
     assert told["layers/std/g.act"] == pytest.approx(float(said.detach().std()))
     weights = generator.conv.weight.detach().flatten()
-    assert told["layers/weight_q05/g.conv"] == pytest.approx(float(torch.quantile(weights, 0.05)))
+    for share in (0, 5, 25, 50, 75, 95, 100):
+        assert told[f"layers/weight_q{share:02}/g.conv"] == pytest.approx(float(torch.quantile(weights, share / 100)))
+    assert sum("weight_q" in name for name in told) == 7 * 2  # of both networks
     assert told["d_real_acc"] == pytest.approx(float((logits[:2] > 0).float().mean()))
     assert told["d_fake_acc"] == pytest.approx(float((logits[2:] < 0).float().mean()))
     assert "dead_d" not in told  # it has no units
     assert all(math.isfinite(value) for value in told.values())
+
+
+def test_the_least_and_the_largest_of_many_weights_are_of_all_of_them() -> None:
+    generator, discriminator = nn.Conv2d(64, 128, 3), nn.Conv2d(128, 1, 1)
+    with torch.no_grad():
+        flat = generator.weight.view(-1)
+        flat[1], flat[2] = -7.0, 9.0  # between those that are sorted
+    with Examination(generator, discriminator) as examination:
+        discriminator(generator(torch.randn(2, 64, 3, 5)))
+    told = examination.measures()
+    quantiles = [told[f"layers/weight_q{share:02}/g."] for share in (0, 5, 25, 50, 75, 95, 100)]
+    assert (quantiles[0], quantiles[-1]) == (-7.0, 9.0)
+    assert quantiles == sorted(quantiles)
+    wanted = np.quantile(generator.weight.detach().numpy(), [0.05, 0.25, 0.5, 0.75, 0.95])
+    assert quantiles[1:-1] == pytest.approx(wanted, abs=0.002)
 
 
 def test_of_what_runs_several_times_in_a_step_the_first_counts() -> None:
@@ -106,12 +123,12 @@ FAULTS: dict[str, tuple[dict[str, Any], int, int, str]] = {
     "no steps": ({"lr_g": 1e-8}, 20, 48, "G hardly moves: update ratio "),
     "overfitted": ({"flip": False}, 250, 4, "overfits: validation "),
     "never fooled": ({"lr_g": 1e-7, "lr_d": 4e-3}, 150, 48, "discriminator has won: it knows "),
-    "dead": ({"lr_g": 0.1, "norm": "none"}, 60, 48, "of the units of G are dead"),
+    "dead": ({"lr_g": 0.1, "norm": "none"}, 60, 48, "most units of G are dead: "),
     "vanished": (
         {"levels": 4, "channels": 4, "norm": "none", "initialization": "normal"},
         5,
         48,
-        "gradients vanish in G at ",
+        "gradients vanish in G: ",
     ),
     "washed out": (
         {"levels": 4, "channels": 4, "norm": "none", "initialization": "normal"},
@@ -143,6 +160,17 @@ def test_the_best_baseline_that_is_better_is_named_and_none_that_is_worse() -> N
     trivial = {"baseline/line_copied/psnr": 9.5, "baseline/mean_image/psnr": 11.8}
     assert verdict({"psnr": 9.1, **trivial}) == "worse than the mean colour image: psnr 9.1 against 11.8"
     assert verdict({"psnr": 11.9, **trivial}) == ""
+
+
+def test_trainings_with_the_same_fault_say_the_same_up_to_the_colon() -> None:
+    some = {"dead_g": 0.63, "dead_d": 0.7, "layers/gradient/g.down.0": 1.0, "layers/gradient/g.up.2": 1e-6}
+    others = {"dead_g": 0.9, "dead_d": 1.0, "layers/gradient/g.down.1": 1e-7, "layers/gradient/g.up.2": 1.0}
+    assert verdict(some) == (
+        "most units of G are dead: 63 %; most units of D are dead: 70 %;"
+        " gradients vanish in G: up.2 has 1.0e-06 of the largest"
+    )
+    faults = [[said.partition(": ")[0] for said in verdict(measures).split("; ")] for measures in (some, others)]
+    assert faults[0] == faults[1]
 
 
 @pytest.mark.parametrize("changes", [{}, {"norm": "group", "activation": "silu"}, {"schedule": "cosine"}])

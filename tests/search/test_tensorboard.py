@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import shutil
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,7 @@ from typer.testing import CliRunner
 from search import Random, Results, Search
 from search.errors import RunError
 from search.report import watch
-from search.tensorboard import EventFiles, _checksum
+from search.tensorboard import EventFiles, _checksum, _histogram
 from search.tensorboard_command import tensorboard
 
 PLAIN = ("psnr", "mse", "ssim", "ciede2000")
@@ -44,6 +46,7 @@ class Read:
 
     scalars: dict[str, list[tuple[int, float, float]]] = field(default_factory=dict)  # step, wall time, value
     texts: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    histograms: dict[str, dict[int, np.ndarray]] = field(default_factory=dict)  # step: rows of left, right, count
     hparams: dict[str, Any] = field(default_factory=dict)
 
 
@@ -73,6 +76,11 @@ def read(folder: Path) -> Read:
             elif plugin.plugin_name == "text":
                 text = value.tensor.string_val[0].decode()
                 found.texts.setdefault(value.tag, []).append((event.step, text))
+            elif plugin.plugin_name == "histograms":
+                assert value.tensor.dtype == 2  # DT_DOUBLE
+                shape = [one.size for one in value.tensor.tensor_shape.dim]
+                buckets = np.array(value.tensor.double_val).reshape(shape)
+                found.histograms.setdefault(value.tag, {})[event.step] = buckets
             else:
                 found.scalars.setdefault(value.tag, []).append((event.step, event.wall_time, value.simple_value))
     return found
@@ -84,11 +92,27 @@ def made(trials: int = 30, **definition: Any) -> runs.SyntheticRun:
     measured = run.measured.copy()
     count = len(measured)
     measured["layers/gradient/g.down.0"] = np.random.default_rng(1).random(count)
+    for share in (5, 50, 95):
+        measured[f"layers/weight_q{share:02}/g.down.0"] = 0.01 * (share - 50) * np.arange(count)
     measured["d_real_acc"] = np.where(np.arange(count) % 2, 0.5, np.nan)
     measured["baseline/gray/psnr"] = 11.5
     measured["done"] = False
     measured["verdict"] = np.where(measured["iteration"] < 4, "", "overfits: validation 1.8 x train")
     return replace(run, measured=measured, definition=run.definition | definition)
+
+
+def told_of(folder: Path, columns: dict[str, list[Any]], metric: str = "psnr") -> Read:
+    """The only trial of a run that reports these, a cell a report; None where a report has none."""
+    run = made(1, metric=metric)
+    count = len(next(iter(columns.values())))
+    own = {
+        "trial_id": run.trials.at[0, "trial_id"],
+        "iteration": range(1, count + 1),
+        "seconds": 1.0,
+        "time": pd.Timestamp("2026-03-01", tz="UTC"),
+    }
+    EventFiles(put(replace(run, measured=pd.DataFrame(own | columns)), folder / "run"), folder / "out").write()
+    return read(folder / "out" / "trial-00001")
 
 
 def grown(run: runs.SyntheticRun, trials: int, reports: int) -> runs.SyntheticRun:
@@ -145,6 +169,69 @@ def test_every_report_is_a_step_under_its_own_names_and_at_its_own_time(tmp_path
         else:
             assert np.float32(row["score"]) == np.float32(found.scalars["trial/score"][-1][2])
             assert len(found.scalars["trial/score"]) == len(own)
+
+
+def test_quantiles_are_one_histogram_with_the_shares_between_them(tmp_path: Path) -> None:
+    quantiles = {"100": [9.0, 8.0], "00": [-4.0, -3.0], "05": [-1.0, -1.0], "25": [0.5, -1.0], "95": [2.0, 3.0]}
+    columns = {f"layers/weight_q{share}/g.down.0": cells for share, cells in quantiles.items()}
+    found = told_of(tmp_path, columns | {"error_q10": [1, 2], "error_q75": [3, 4]})
+
+    first, second = found.histograms["layers/weight/g.down.0"].values()
+    np.testing.assert_allclose(first, [[-4, -1, 0.05], [-1, 0.5, 0.2], [0.5, 2, 0.7], [2, 9, 0.05]])
+    np.testing.assert_allclose(second, [[-3, -1, 0.05], [-1, -1, 0.2], [-1, 3, 0.7], [3, 8, 0.05]])
+    np.testing.assert_allclose(list(found.histograms["error"].values()), [[[1, 3, 0.65]], [[2, 4, 0.65]]])
+    assert not [name for name in found.scalars if "_q" in name]
+
+
+def test_what_makes_no_histogram_stays_scalars(tmp_path: Path) -> None:
+    others = ("alone_q50", "much_q101", "much_q5", "taken", "taken_q05", "taken_q95")
+    quantiles = {"a_q05": [1.0, -math.inf, 4.0, None], "a_q50": [2.0, 2.0, 3.0, 2.0]}
+    words = {"word_q05": ["high"] * 4, "word_q95": ["low"] * 4}
+    found = told_of(tmp_path, quantiles | words | {name: [1.0] * 4 for name in others})
+    assert {tag: list(steps) for tag, steps in found.histograms.items()} == {"a": [1]}
+    told = {name: [(step, value) for step, _, value in values] for name, values in found.scalars.items()}
+    assert told["a_q05"] == [(2, -math.inf), (3, 4.0)]
+    assert told["a_q50"] == [(2, 2.0), (3, 3.0), (4, 2.0)]
+    assert all(len(told[name]) == 4 for name in others)
+    assert found.texts["word_q95"] == [(1, "low")]
+
+
+def test_quantiles_that_a_trial_does_not_report_are_passed_over(tmp_path: Path) -> None:
+    quantiles = {"a_q00": [None, 0.0], "a_q05": [1.0, 1.0], "a_q50": [None, None], "a_q95": [2.0, 2.0]}
+    # The column `a` is of other trials; here the name is free.
+    found = told_of(tmp_path, quantiles | {"a": [math.nan, math.nan]})
+    assert {step: buckets.tolist() for step, buckets in found.histograms["a"].items()} == {
+        1: [[1.0, 2.0, 0.9]],
+        2: [[0.0, 1.0, 0.05], [1.0, 2.0, 0.9]],
+    }
+
+
+def test_a_metric_that_is_a_quantile_is_a_scalar_too(tmp_path: Path) -> None:
+    found = told_of(tmp_path, {"error_q50": [2.0, math.nan], "error_q95": [3.0, 4.0]}, metric="error_q50")
+    np.testing.assert_array_equal([value for _, _, value in found.scalars["error_q50"]], [2.0, math.nan])
+    assert {step: buckets.tolist() for step, buckets in found.histograms["error"].items()} == {1: [[2.0, 3.0, 0.45]]}
+    assert [step for step, _, _ in found.scalars["error_q95"]] == [2]
+
+
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-5, 5)
+
+
+@given(st.dictionaries(st.integers(0, 100), st.none() | NUMBERS, max_size=9), st.booleans())
+def test_the_buckets_of_a_histogram_join_and_hold_the_share_between_its_ends(
+    drawn: dict[int, float | None], in_order: bool
+) -> None:
+    known = {share: drawn[share] for share in sorted(drawn) if drawn[share] is not None}
+    if in_order:
+        known = dict(zip(known, sorted(known.values()), strict=True))
+    value = _histogram("x", drawn | known)
+    edges = list(known.values())
+    assert (value is None) == (len(edges) < 2 or any(left > right for left, right in pairwise(edges)))
+    if value is not None:
+        left, right, counts = np.array(value.tensor.double_val).reshape(-1, 3).T
+        assert [*left, right[-1]] == edges
+        assert right[:-1].tolist() == left[1:].tolist()
+        assert min(counts) > 0
+        assert sum(counts) == pytest.approx((max(known) - min(known)) / 100)
 
 
 def test_words_are_told_where_they_change_and_how_a_trial_ended_last(tmp_path: Path) -> None:
