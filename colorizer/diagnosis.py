@@ -65,10 +65,10 @@ class Examination:
             update_ratio_g and update_ratio_d, medians over layers of the norm of a step over that of the weights;
             dead_g and dead_d, the shares of units that said the same of every place of every drawing, in [0, 1];
             d_real_acc and d_fake_acc, the shares of patches that the discriminator took for what they were, where one
-            was at work. And of each layer, as layers/MEASURE/NETWORK.LAYER: gradient (norm), update_ratio, dead
-            (share), mean and std of what it says, and a histogram of its weights: weight_q00, q05, q25, q50, q75, q95
-            and q100, the values below which so many per cent of them lie. The least and the largest are of all weights,
-            those between of a sample.
+            was at work. And of each layer, as layers/MEASURE/NETWORK.LAYER: gradient (norm of what was followed, after
+            any cut), update_ratio, dead (share), mean and std of what it says, and a histogram of its weights:
+            weight_q00, q05, q25, q50, q75, q95 and q100, the values below which so many per cent of them lie. The least
+            and the largest are of all weights, those between of a sample.
         """
         seen: dict[str, Tensor] = {}
         ratios: dict[str, list[str]] = {short: [] for short in self._networks}
@@ -83,10 +83,11 @@ class Examination:
                 seen[ratio] = (weight - before).norm() / before.norm().clamp_min(1e-12)
                 ratios[name[0]].append(ratio)
         for name, output in self._acts.items():
-            still = output.amax(dim=(0, 2, 3)) == output.amin(dim=(0, 2, 3))
-            dead[name[0]].append(still)
-            seen[f"layers/dead/{name}"] = still.float().mean()
             seen[f"layers/mean/{name}"], seen[f"layers/std/{name}"] = output.mean(), output.std()
+            if output.numel() > output.shape[1]:  # who spoke but once cannot have said the same
+                still = output.amax(dim=(0, 2, 3)) == output.amin(dim=(0, 2, 3))
+                dead[name[0]].append(still)
+                seen[f"layers/dead/{name}"] = still.float().mean()
         for short, units in dead.items():
             if units:
                 seen[f"dead_{short}"] = torch.cat(units).float().mean()
@@ -143,6 +144,7 @@ def verdict(measures: Mapping[str, float]) -> str:
 
 # Beyond these something is wrong; each is provoked in a test by a training that has the fault.
 TOO_LARGE, NEXT_TO_NOTHING = 2.5e-2, 1e-6  # steps over weights, at the full learning rate; about 1e-3 is healthy
+LEAST_RATE = 1e-3  # of the full learning rate, at which steps still say something
 OVERFITTED = 1.5  # validation error over training error
 NEVER_FOOLED = 0.98
 MOSTLY_DEAD = 0.5
@@ -156,12 +158,14 @@ def _steps(measures: Mapping[str, float]) -> str:
         ratio = measures.get(f"update_ratio_{short}")
         if ratio is None:
             continue
-        # A schedule that ends at zero makes steps small, and that is no fault.
-        ratio /= max(measures.get("rate", 1.0), 1e-3)
+        # A schedule that ends at zero makes steps small, which is no fault; the last cannot be told from none.
+        rate = measures.get("rate", 1.0)
+        ratio /= max(rate, LEAST_RATE)
+        number = f"update ratio {ratio:.1e}{'' if rate == 1 else ' at the full learning rate'}"
         if not ratio < TOO_LARGE:
-            said.append(f"learning rate of {whose} likely too high: update ratio {ratio:.1e}")
-        elif ratio < NEXT_TO_NOTHING:
-            said.append(f"{whose} hardly moves: update ratio {ratio:.1e}")
+            said.append(f"learning rate of {whose} likely too high: {number}")
+        elif ratio < NEXT_TO_NOTHING and rate >= LEAST_RATE:
+            said.append(f"{whose} hardly moves: {number}")
     return "; ".join(said)
 
 

@@ -1,6 +1,7 @@
 """What a training says of itself is what a direct computation gives; every verdict is on one that has the fault."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -121,6 +122,7 @@ FAULTS: dict[str, tuple[dict[str, Any], int, int, str]] = {
     "steps of G": ({"lr_g": 0.03}, 8, 48, "learning rate of G likely too high: update ratio "),
     "steps of D": ({"lr_d": 0.05}, 8, 48, "learning rate of D likely too high: update ratio "),
     "no steps": ({"lr_g": 1e-8}, 20, 48, "G hardly moves: update ratio "),
+    "no steps of D": ({"lr_d": 1e-8}, 20, 48, "D hardly moves: update ratio "),
     "overfitted": ({"flip": False}, 250, 4, "overfits: validation "),
     "never fooled": ({"lr_g": 1e-7, "lr_d": 4e-3}, 150, 48, "discriminator has won: it knows "),
     "dead": ({"lr_g": 0.1, "norm": "none"}, 60, 48, "most units of G are dead: "),
@@ -148,6 +150,46 @@ def said_of(changes: dict[str, Any], steps: int, train: Drawings, validation: Dr
     scores = trainer.evaluate(validation)
     trivial = {f"baseline/{name}/psnr": told["psnr"] for name, told in baselines.score(train, validation).items()}
     return verdict(measures | scores | trivial | {"val_mse": scores["mse"]})
+
+
+def test_one_that_paints_worse_than_the_mean_picture_says_so() -> None:
+    drawings = embedded(24)
+    alike = replace(drawings, colors=np.broadcast_to(drawings.colors[:1], drawings.colors.shape).copy())
+    said = said_of({"lr_g": 1e-8}, 5, alike, alike)
+    assert "worse than the mean colour image: psnr " in said
+
+
+def test_discriminators_with_dead_units_say_so() -> None:
+    config = TrainingConfig.from_dict(BASE)
+    trainer = Trainer(config, embedded(8))
+    with torch.no_grad():  # weights of zero come of a decay that is too strong
+        for layer in trainer.discriminator.body:
+            if isinstance(layer, nn.Conv2d):
+                layer.weight.zero_()
+    trainer.train(1)
+    assert "most units of D are dead: " in verdict(trainer.examine())
+
+
+def test_steps_of_a_schedule_at_its_end_are_no_fault(drawings: Drawings) -> None:
+    trainer = Trainer(TrainingConfig.from_dict(BASE | {"schedule": "cosine", "steps_per_report": 4000}), drawings)
+    trainer.train(20)
+    trainer.steps = 3999
+    trainer.train(1)
+    measures = trainer.examine()
+    assert measures["rate"] < 1e-6
+    assert "hardly moves" not in verdict(measures)
+    assert "update ratio 2.0e-02" not in verdict(measures | {"update_ratio_g": 2e-2, "rate": 1.0})
+    told = verdict(measures | {"update_ratio_g": 2e-2, "rate": 0.5})
+    assert "learning rate of G likely too high: update ratio 4.0e-02 at the full learning rate" in told
+
+
+def test_a_unit_that_spoke_but_once_is_not_dead() -> None:
+    config = TrainingConfig.from_dict(BASE | {"levels": 4, "batch_size": 1})  # the deepest level is one pixel large
+    trainer = Trainer(config, embedded(8))
+    trainer.train(1)
+    measures = trainer.examine()
+    assert {"layers/dead/g.down.2.2", "layers/mean/g.down.3.1"} <= measures.keys()
+    assert "layers/dead/g.down.3.1" not in measures
 
 
 @pytest.mark.parametrize("fault", FAULTS)
