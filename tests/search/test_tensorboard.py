@@ -34,8 +34,9 @@ from typer.testing import CliRunner
 from search import Random, Results, Search
 from search.errors import RunError
 from search.report import watch
-from search.tensorboard import EventFiles, _checksum, _histogram
+from search.tensorboard import EventFiles
 from search.tensorboard_command import tensorboard
+from search.tensorboard_events import _checksum, _histogram
 
 PLAIN = ("psnr", "mse", "ssim", "ciede2000")
 
