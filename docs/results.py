@@ -14,7 +14,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = ("README.md", "docs/data.md", "docs/cluster.md")
+PAGES = ("README.md", "docs/colorizer.md", "docs/data.md", "docs/cluster.md")
 
 RECIPES = {"thorough": "best of `searches/thorough.py`", "pix2pix": "`pix2pix`, the published recipe"}
 BASELINES = {"mean_image": "the mean colour image", "line_copied": "the line copied"}
@@ -49,7 +49,8 @@ def quality() -> str:
     gain, low, high = (told[f"gain_psnr{end}_{steps}"] for end in ("", "_low", "_high"))
     said = _prose(
         f"""The search chose by trials of {steps} steps, in {told["search_seconds"] / 60:.0f} minutes on two cores;
-        there its winner gains {gain:.2f} dB [{low:.2f}, {high:.2f}] (`benchmarks/quality.py`)."""
+        there its winner gains {gain:.2f} dB [{low:.2f}, {high:.2f}] (`benchmarks/quality.py`). {4 * steps:,} steps are
+        not what it was searched for: there the gain is {told[f"gain_psnr_{4 * steps}"]:.2f} dB."""
     )
     return f"{_table(head, body, numbers=4)}\n\n{said}"
 
@@ -70,14 +71,41 @@ def filters() -> str:
 
 def prepare() -> str:
     """How fast drawings are read, and in how much memory."""
-    few, many = _read("prepare")["rows"]
-    side = _read("prepare")["summary"]["size"]
-    each = (many["peak_mib"] - few["peak_mib"]) * 1024 / (many["drawings"] - few["drawings"])
+    results = _read("prepare")
+    told, (few, many, most) = results["summary"], results["rows"]
     return _prose(
-        f"""A dataset of {many["drawings"]:,} generated drawings of {side} x {side} pixels took {many["seconds"]:.0f}
-        seconds on two cores, {many["drawings_per_second"]:.0f} drawings a second, and {many["peak_mib"]:.0f} MiB at
-        most; one of {few["drawings"]:,} took {few["peak_mib"]:.0f} MiB, so that another drawing costs {each:.1f} KiB
+        f"""A dataset of {many["drawings"]:,} generated drawings of {told["size"]} x {told["size"]} pixels took
+        {many["seconds"]:.0f} seconds on two cores, {told["drawings_per_second"]:.0f} drawings a second, and
+        {told["peak_mib"]:.0f} MiB at most; one of {few["drawings"]:,} took {few["peak_mib"]:.0f} MiB and one of
+        {most["drawings"]:,} {most["peak_mib"]:.0f}, {told["kib_a_drawing"]:.1f} KiB for each more
         (`benchmarks/prepare.py`)."""
+    )
+
+
+def training() -> str:
+    """How quick a training is, and what it costs to look at it."""
+    results = _read("training")
+    told, images = results["summary"], results["rows"][-1]["images_per_second"]
+    return _prose(
+        f"""On one thread of a processor that computes in bfloat16, at {told["size"]} x {told["size"]} with
+        {told["channels"]} channels, a training with `precision="auto"` sees {images:.0f} drawings a second,
+        {told["speedup"]:.2f} times as many [{told["speedup_low"]:.2f}, {told["speedup_high"]:.2f}] as a plain loop of
+        the same networks in float32 ({told["speedup_float32"]:.2f} in float32), and has {told["loss_ratio"]:.3f} times
+        its error [{told["loss_ratio_low"]:.3f}, {told["loss_ratio_high"]:.3f}] after {told["loss_steps"]} steps; seeds
+        alone make {told["loss_spread_of_seeds"]:.1%}. To look at one step in a hundred takes
+        {told["diagnosis_share"]:.1%} of the time (`benchmarks/training.py`)."""
+    )
+
+
+def pruning() -> str:
+    """What a pruned generator has gained and lost."""
+    told = _read("pruning")["summary"]
+    return _prose(
+        f"""On OpenMoji at {told["size"]} x {told["size"]}, with {told["share_of_filters"]:.0%} of the filters gone,
+        {told["parameters"]:.0%} of the weights are left, predictions are {told["speedup"]:.1f} times as fast
+        [{told["speedup_low"]:.1f}, {told["speedup_high"]:.1f}], and test PSNR is {told["psnr_lost"]:.2f} dB lower than
+        that of the whole generator after as many steps, {told["steps"]:,} (means of {told["seeds"]} seeds,
+        `benchmarks/pruning.py`)."""
     )
 
 
@@ -129,7 +157,7 @@ def thousand() -> str:
 
 
 PARTS: dict[str, Callable[[], str]] = {
-    part.__name__: part for part in (quality, filters, prepare, chaos, scale, thousand)
+    part.__name__: part for part in (quality, training, pruning, filters, prepare, chaos, scale, thousand)
 }
 
 

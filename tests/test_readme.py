@@ -12,6 +12,7 @@ README = (ROOT / "README.md").read_text()
 METHODS = (ROOT / "docs" / "methods.md").read_text()
 ENSEMBLES = (ROOT / "docs" / "ensembles.md").read_text()
 REPORT = (ROOT / "docs" / "report.md").read_text()
+COLORIZER = (ROOT / "docs" / "colorizer.md").read_text()
 
 
 def run_snippets(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,6 +62,38 @@ def test_the_page_of_the_report_runs_as_it_stands(tmp_path: Path, monkeypatch: p
     for command in commands:
         ended = CliRunner().invoke(app, command.split())
         assert ended.exit_code == 0, (command, ended.output)
+
+
+def test_the_page_of_the_colorizer_runs_as_it_stands(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from colorizer import Dataset, Trainer
+    from colorizer.config import TrainingConfig
+
+    (tmp_path / "drawings").symlink_to(dataset)
+    config = TrainingConfig(size=64, channels=4, levels=2, discriminator_channels=4, steps_per_report=2)
+    Trainer(config, Dataset.open(dataset).split("train", 64)).save(tmp_path / "checkpoint")
+    run_snippets(COLORIZER, tmp_path, monkeypatch)
+    assert capsys.readouterr().out.count("pruned/round-") == 3
+
+
+def test_every_hyperparameter_the_page_of_the_colorizer_names_exists() -> None:
+    from colorizer.config import TrainingConfig
+
+    known = set(TrainingConfig().to_dict())
+    table = COLORIZER.split("| | |\n|---|---|\n")[1].split("\n\n")[0]
+    named = re.findall(r"`(\w+?)(_\.\.\.)?`", table)
+    assert len(named) > 30
+    assert [name for name, more in named if name not in known and not (more and f"{name}_norm" in known)] == []
+    assert set(re.findall(r"`(\w+)=", COLORIZER)) <= known
+
+
+def test_every_verdict_the_page_of_the_colorizer_names_is_given() -> None:
+    given = (ROOT / "colorizer" / "diagnosis.py").read_text() + (ROOT / "colorizer" / "baselines.py").read_text()
+    table = COLORIZER.split("| Verdict | Means |\n|---|---|\n")[1].split("\n\n")[0]
+    for verdict in re.findall(r"^\| (.*?) \|", table, re.MULTILINE):
+        for part in re.split(r", (?:or )?|worse than ", re.sub(r"G \(or D\)", "{whose}", verdict)):
+            assert part in given, part
 
 
 def test_every_method_the_page_of_ensembles_names_exists() -> None:
