@@ -2,16 +2,19 @@
 
 import io
 import stat
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 MAX_PIXELS = 64_000_000
 MIN_SIDE = 8
 DARK = 128  # of 255: in line art, ink is what is darker than that
+
+_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 # Named one by one: Pillow would otherwise hand a file that claims to be PostScript to Ghostscript.
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
@@ -50,8 +53,9 @@ class UnreadableImage(Exception):
 def read_rgb(source: Path | bytes) -> Image.Image:
     """Decodes a picture to 8-bit RGB as it is meant to be looked at.
 
-    It is turned as its EXIF data says, laid on white where it is transparent, and reduced to 8 bits; of an
-    animation the first frame is taken. The result carries no metadata.
+    It is turned as its EXIF data says, laid on white where it is transparent, and reduced to 8 bits; colours that a
+    profile says are other than sRGB become those; of an animation the first frame is taken. The result carries no
+    metadata.
 
     Args:
         source: a file, or the bytes of one. PNG, JPEG, GIF, BMP, TIFF, WebP and PPM are read.
@@ -143,6 +147,7 @@ def _as_seen(image: Image.Image, path: Path | None) -> Image.Image:
         image = _from_16_bits(image)
     if image.mode in ("F", "LAB"):
         raise UnreadableImage(path, Reason.UNSUPPORTED, f"mode {image.mode}; save it with 8 bits per channel")
+    image = _in_srgb(image)
     if image.has_transparency_data:
         layer = image if image.mode == "RGBA" else image.convert("RGBA")
         image = Image.new("RGB", layer.size, "white")
@@ -150,6 +155,28 @@ def _as_seen(image: Image.Image, path: Path | None) -> Image.Image:
     rgb = image if image.mode == "RGB" else image.convert("RGB")
     rgb.info.clear()
     return rgb
+
+
+def _in_srgb(image: Image.Image) -> Image.Image:
+    """The picture in sRGB by the profile that it brings; as it is where that is sRGB's, damaged or of another mode."""
+    profile = image.info.get("icc_profile")
+    if not profile:
+        return image
+    if image.mode == "P" or image.has_transparency_data:
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    with suppress(ImageCms.PyCMSError, OSError):
+        theirs = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if "sRGB" not in ImageCms.getProfileDescription(theirs):
+            seen = ImageCms.profileToProfile(
+                image,
+                theirs,
+                _SRGB,
+                ImageCms.Intent.RELATIVE_COLORIMETRIC,
+                outputMode="RGBA" if image.mode == "RGBA" else "RGB",
+                flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+            )
+            return image if seen is None else seen
+    return image
 
 
 def _from_16_bits(image: Image.Image) -> Image.Image:

@@ -97,6 +97,68 @@ def test_cmyk_is_converted() -> None:
     assert max(green, blue) < 30
 
 
+PRIMARIES = {"r": (0.4360, 0.2225, 0.0139), "g": (0.3851, 0.7169, 0.0971), "b": (0.1431, 0.0606, 0.7141)}  # sRGB's
+
+
+def profile(red: str = "r", green: str = "g", blue: str = "b", name: str = "mine") -> bytes:
+    """An ICC profile (ICC.1:2001-04) whose primaries are these of sRGB's, with its gamma but for the toe."""
+
+    def numbers(*values: float) -> bytes:
+        return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+
+    text = name.encode() + b"\0"
+    tags = {
+        b"desc": b"desc\0\0\0\0" + struct.pack(">I", len(text)) + text + bytes(78),
+        b"wtpt": b"XYZ \0\0\0\0" + numbers(0.9642, 1, 0.8249),
+    }
+    for channel, primary in (("r", red), ("g", green), ("b", blue)):
+        tags[f"{channel}XYZ".encode()] = b"XYZ \0\0\0\0" + numbers(*PRIMARIES[primary])
+        tags[f"{channel}TRC".encode()] = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(2.2 * 256)) + b"\0\0"
+    table, content = struct.pack(">I", len(tags)), b""
+    for signature, data in tags.items():
+        table += struct.pack(">4sII", signature, 132 + 12 * len(tags) + len(content), len(data))
+        content += data + bytes(-len(data) % 4)
+    head = struct.pack(
+        ">I4sI4s4s4s12s4s",
+        132 + 12 * len(tags) + len(content),
+        b"",
+        0x02100000,
+        b"mntr",
+        b"RGB ",
+        b"XYZ ",
+        bytes([7, 208, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0]),
+        b"acsp",
+    )
+    head += bytes(28) + numbers(0.9642, 1, 0.8249)
+    return head.ljust(128, b"\0") + table + content
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_colours_are_those_that_the_profile_says(mode: str) -> None:
+    red = Image.new("RGB", (9, 9), (255, 0, 0)).convert(mode)
+    first, second, third = read_rgb(saved(red, icc_profile=profile("g", "r", "b"))).getpixel((4, 4))  # type: ignore[misc]
+    assert second > 250
+    assert max(first, third) < 5
+
+
+def test_what_is_transparent_stays_so_in_other_colours() -> None:
+    clear = Image.new("RGBA", (9, 9), (255, 0, 0, 0))
+    assert read_rgb(saved(clear, icc_profile=profile("g", "r", "b"))).getcolors() == [(81, WHITE)]
+    keyed = saved(Image.new("RGB", (9, 9), (255, 0, 0)), transparency=(255, 0, 0), icc_profile=profile("g", "r", "b"))
+    assert read_rgb(keyed).getcolors() == [(81, WHITE)]
+
+
+@pytest.mark.parametrize("said", [profile(name="sRGB IEC61966-2.1"), b"no profile", profile("g")[:200]])
+def test_profiles_of_srgb_and_damaged_ones_change_nothing(said: bytes) -> None:
+    picture = noise()
+    assert np.array_equal(np.asarray(read_rgb(saved(picture, icc_profile=said))), np.asarray(picture))
+
+
+def test_a_profile_of_another_mode_changes_nothing() -> None:
+    grey = Image.new("L", (9, 9), 77)
+    assert read_rgb(saved(grey, icc_profile=profile("g", "r", "b"))).getcolors() == [(81, (77, 77, 77))]
+
+
 def test_of_an_animation_the_first_frame_is_read() -> None:
     frames = [Image.new("RGB", (9, 9), color) for color in ("red", "lime", "blue")]
     for kind in ("GIF", "PNG"):
