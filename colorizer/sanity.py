@@ -30,7 +30,7 @@ _CPU = torch.device("cpu")
 # be right by luck, which has been seen down to 0.36 of the cost at chance.
 _VERDICT, _LUCK = 2.0, 0.2
 # What one batch learned by heart leaves of the error of the mean picture, and the steps that this may take.
-_LEARNED, _STEPS, _LOOKS = 0.2, 300, 6
+_LEARNED, _STEPS, _LOOKS = 0.25, 300, 6
 # Learning rates are tried at these shares where the given ones fail.
 _OTHER_RATES = (1e-1, 1e1, 1e-2, 1e2, 1e-3, 1e3)
 _PLACES = np.array([1, 1 << 8, 1 << 16])  # of the bytes of a number
