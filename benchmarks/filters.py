@@ -37,14 +37,13 @@ def main() -> None:
     rejected = {reason: tally.count for reason, tally in as_set.rejected.items()}
     summary = {
         "drawings": sum(as_set.counts.values()) + sum(rejected.values()),
-        "kept": sum(as_set.counts.values()),
         "too_intricate": rejected.pop(Unfit.INTRICATE, 0),
         "otherwise_left_out": sum(rejected.values()),
         "alike": as_set.alike,
         "near_duplicates": distinct.rejected[Unfit.NEAR_COPY].count,
         "grey": coloured.rejected[Unfit.WITHOUT_COLOUR].count,
         "grey_below": GREY,
-        "bits": defaults.likeness,
+        "jpeg_quality": JPEG_QUALITY,
     }
     pairs = pair_drawings(options.colors, options.lines).pairs
     summary["side"] = float(np.median([max(read_rgb(pair.line).size) for pair in pairs[:100]]))

@@ -74,12 +74,7 @@ class Optimizer:
             if self._shrinks:
                 _shrink(group["params"], lr * group["decay"])
         scaler.unscale_(optimizer)
-        if self._config.clip_value or self._config.clip_norm:
-            self._uncut = nn.utils.get_total_norm(self._gradients())
-        if self._config.clip_value:
-            nn.utils.clip_grad_value_(self._parameters.values(), self._config.clip_value)
-        if self._config.clip_norm:
-            nn.utils.clip_grad_norm_(self._parameters.values(), self._config.clip_norm)
+        self._cut()
         before = _copies(optimizer.param_groups) if watching else []
         scaler.step(optimizer)
         if watching:
@@ -107,6 +102,17 @@ class Optimizer:
         # Fused kernels expect their moments in the parameter's own memory format: filled, not replaced.
         for name, tensor in self.memory().items():
             tensor.copy_(memory[name])
+
+    def _cut(self) -> None:
+        """Cut gradients as the config says, and take note of how long they were."""
+        uncut = None
+        if self._config.clip_value:
+            uncut = nn.utils.get_total_norm(self._gradients())
+            nn.utils.clip_grad_value_(self._parameters.values(), self._config.clip_value)
+        if self._config.clip_norm:
+            norm = nn.utils.clip_grad_norm_(self._parameters.values(), self._config.clip_norm)
+            uncut = norm if uncut is None else uncut
+        self._uncut = uncut
 
     def _gradients(self) -> list[Tensor]:
         return [parameter.grad for parameter in self._parameters.values() if parameter.grad is not None]

@@ -5,7 +5,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, count
 from pathlib import Path
@@ -81,11 +81,11 @@ def pair_drawings(colors: Path, lines: Path | None) -> Pairing:
 
 
 def licences(folders: Iterable[Path]) -> list[Path]:
-    """The licence files in these folders and in those of their parents that may be listed, each once."""
+    """The licence files in these folders and their parents, as far as these may be listed, each once."""
     real = [folder.resolve() for folder in folders]
     found = []
     for place in dict.fromkeys([*real, *(folder.parent for folder in real)]):
-        with nullcontext() if place in real else suppress(PermissionError):
+        with suppress(PermissionError):
             found += [
                 path
                 for path in sorted(place.iterdir())

@@ -64,8 +64,8 @@ def filters() -> str:
         {told["too_intricate"]} as too intricate and {told["otherwise_left_out"] or "none"} for any other reason;
         `--min-colour {told["grey_below"]:g}` would take {told["grey"]} and `--drop-near` {told["near_duplicates"]}.
         {told["alike"]} share a group with another. Of copies, hashes find {resized:.0%} where they are smaller by a
-        third and {compressed:.0%} where they are JPEG files of quality 60, but only {shifted:.0%} where they are
-        shifted by 1 pixel in {told["side"]:.0f} (`benchmarks/filters.py`)."""
+        third and {compressed:.0%} where they are JPEG files of quality {told["jpeg_quality"]}, but only
+        {shifted:.0%} where they are shifted by 1 pixel in {told["side"]:.0f} (`benchmarks/filters.py`)."""
     )
 
 

@@ -96,6 +96,13 @@ def test_every_verdict_the_page_of_the_colorizer_names_is_given() -> None:
             assert part in given, part
 
 
+def test_the_limits_the_page_of_the_colorizer_tells_are_those_of_verdicts() -> None:
+    from colorizer.diagnosis import NEVER_FOOLED, OVERFITTED, TOO_LARGE
+
+    for limit in (f"more than {100 * TOO_LARGE:g} %", f"over {OVERFITTED:g} times", f"knows {100 * NEVER_FOOLED:g} %"):
+        assert limit in COLORIZER
+
+
 def test_every_method_the_page_of_ensembles_names_exists() -> None:
     from ensembles.recipes import METHODS as KNOWN
 

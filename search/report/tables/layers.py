@@ -5,7 +5,7 @@ quantile of the layer's weights. LAYER is any name whose dots lead from the netw
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
@@ -20,13 +20,12 @@ _QUANTILE = re.compile(r"weight_q(100|\d{1,2})")
 
 def measures(snap: Snapshot) -> list[str]:
     """The measures of layers that a run holds numbers of, in the order of the reports, less the quantiles."""
-    return [measure for measure in _told(snap) if _percent(measure) is None]
+    return _measures(_told(snap))
 
 
 def quantiles(snap: Snapshot) -> dict[str, int]:
     """The quantiles of layers' weights that a run holds numbers of, each with its per cent, the lowest first."""
-    found = {measure: share for measure in _told(snap) if (share := _percent(measure)) is not None}
-    return dict(sorted(found.items(), key=lambda named: named[1]))
+    return _quantiles(_told(snap))
 
 
 def layers(snap: Snapshot) -> pd.DataFrame:
@@ -40,7 +39,8 @@ def layers(snap: Snapshot) -> pd.DataFrame:
 
     Raises `NothingToShow` where no trial reports any.
     """
-    told, named = _told(snap), measures(snap)
+    told = _told(snap)
+    named = _measures(told)
     if not named:
         raise NothingToShow("No trial reported anything of its layers.")
     shown, order = named[:MOST_MEASURES], _order(told)
@@ -79,7 +79,8 @@ def weights(snap: Snapshot) -> pd.DataFrame:
 
     Raises `NothingToShow` where fewer than two quantiles are reported, or by no trial that is the best.
     """
-    told, named = _told(snap), quantiles(snap)
+    told = _told(snap)
+    named = _quantiles(told)
     if len(named) < 2:
         raise NothingToShow("No trial reported two quantiles or more of its layers' weights.")
     if snap.best is None:
@@ -109,6 +110,15 @@ def _told(snap: Snapshot) -> dict[str, dict[str, str]]:
         if column.startswith(LAYERS) and slash and as_numbers(snap, column).notna().any():
             told.setdefault(measure, {})[layer] = column
     return told
+
+
+def _measures(told: Iterable[str]) -> list[str]:
+    return [measure for measure in told if _percent(measure) is None]
+
+
+def _quantiles(told: Iterable[str]) -> dict[str, int]:
+    found = {measure: share for measure in told if (share := _percent(measure)) is not None}
+    return dict(sorted(found.items(), key=lambda named: named[1]))
 
 
 def _percent(measure: str) -> int | None:
